@@ -1,0 +1,109 @@
+/** Organizations: the tenants. */
+import { z } from 'zod';
+import { idSchema, instantSchema } from '../ids.ts';
+import { pageInput, pageOf } from '../page.ts';
+import { roles } from '../permissions.ts';
+import { mutation, query } from '../procedure.ts';
+
+const nameSchema = z.string().trim().min(1).max(120);
+export const slugSchema = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'Use 1–63 lower-case letters, digits and dashes.');
+const settingsSchema = z.record(z.string().max(60), z.json());
+
+export const organizationView = z.object({
+  id: idSchema,
+  name: z.string(),
+  slug: z.string(),
+  settings: settingsSchema,
+  ownerId: idSchema,
+  status: z.enum(['active', 'suspended', 'deleted']),
+  createdAt: instantSchema,
+  updatedAt: instantSchema,
+});
+export type OrganizationView = z.output<typeof organizationView>;
+
+export const organizations = {
+  create: mutation({
+    summary: 'Creates an organization owned by the caller.',
+    input: z.object({ name: nameSchema, slug: slugSchema }),
+    output: organizationView,
+    scope: 'user',
+    tx: 'none',
+    limit: 'write',
+    latency: 'fast',
+    errors: ['ALREADY_EXISTS'],
+    rest: 'POST /organizations',
+    status: 201,
+  }),
+  get: query({
+    summary: 'One organization of the caller.',
+    input: z.object({ id: idSchema }),
+    output: organizationView,
+    scope: 'organization',
+    needs: 'organization:read',
+    tx: 'read',
+    limit: 'read',
+    latency: 'fast',
+    errors: ['NOT_FOUND'],
+    rest: 'GET /organizations/:id',
+  }),
+  list: query({
+    summary: 'The organizations the caller belongs to, newest first.',
+    input: z.object(pageInput),
+    output: pageOf(organizationView),
+    scope: 'user',
+    tx: 'read',
+    limit: 'read',
+    latency: 'fast',
+    errors: [],
+    rest: 'GET /organizations',
+  }),
+  update: mutation({
+    summary: 'Renames an organization or changes its settings.',
+    input: z.object({
+      id: idSchema,
+      name: nameSchema.optional().describe('Optional: absent leaves it as it is.'),
+      settings: settingsSchema.optional().describe('Optional: absent leaves them as they are.'),
+    }),
+    output: organizationView,
+    scope: 'organization',
+    target: 'id',
+    needs: 'organization:update',
+    tx: 'write',
+    limit: 'write',
+    latency: 'fast',
+    errors: ['NOT_FOUND', 'FORBIDDEN'],
+    rest: 'PATCH /organizations/:id',
+  }),
+  delete: mutation({
+    summary: 'Marks an organization deleted; its content is purged after the retention period.',
+    input: z.object({ id: idSchema }),
+    output: z.object({ id: idSchema, status: z.literal('deleted') }),
+    scope: 'organization',
+    target: 'id',
+    needs: 'organization:delete',
+    tx: 'write',
+    limit: 'write',
+    latency: 'fast',
+    errors: ['NOT_FOUND', 'FORBIDDEN'],
+    rest: 'DELETE /organizations/:id',
+  }),
+};
+
+export const members = {
+  list: query({
+    summary: 'The people of an organization.',
+    input: z.object({ organizationId: idSchema, ...pageInput }),
+    output: pageOf(
+      z.object({ userId: idSchema, username: z.string(), email: z.string(), role: z.enum(roles), joinedAt: instantSchema }),
+    ),
+    scope: 'organization',
+    needs: 'member:read',
+    tx: 'read',
+    limit: 'read',
+    latency: 'fast',
+    errors: ['NOT_FOUND'],
+    rest: 'GET /organizations/:organizationId/members',
+  }),
+};

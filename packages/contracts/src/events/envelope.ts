@@ -1,0 +1,46 @@
+/** What every domain event carries around its payload. */
+import { z } from 'zod';
+import { idSchema, instantSchema } from '../ids.ts';
+
+export const actorTypes = ['user', 'api_key', 'ai', 'system'] as const;
+export const actorSchema = z.object({ type: z.enum(actorTypes), id: idSchema.nullable() });
+/** Who did it. `system` and `ai` have no user behind them, so their id may be null. */
+export type EventActor = z.output<typeof actorSchema>;
+
+export const aggregateTypes = ['user', 'organization', 'project', 'document'] as const;
+export type AggregateType = (typeof aggregateTypes)[number];
+
+export const envelopeSchema = z.object({
+  /** Names the event everywhere outside the database; consumers deduplicate by it. UUIDv7. */
+  id: idSchema,
+  type: z.string().max(255),
+  /** Version of the payload's shape; consumers park versions they do not know. */
+  schemaVersion: z.int().min(1),
+  /** Null for events about people, who belong to no organization. */
+  organizationId: idSchema.nullable(),
+  aggregate: z.object({
+    type: z.enum(aggregateTypes),
+    id: idSchema,
+    /** Rises with every event of this aggregate that consumers must not apply out of order. */
+    version: z.int().min(0),
+  }),
+  actor: actorSchema,
+  occurredAt: instantSchema,
+  requestId: z.string().nullable(),
+  traceparent: z.string().nullable(),
+  payload: z.record(z.string(), z.json()),
+});
+export type Envelope = z.output<typeof envelopeSchema>;
+
+/** Stream that holds every domain event. */
+export const eventStream = 'NOVAX_EVENTS';
+/** Stream of advisories about messages that were given up. */
+export const deadLetterStream = 'NOVAX_DLQ';
+
+/** Core NATS subject of the hint that the outbox has something new; losing a hint costs latency only. */
+export const wakeSubject = 'novax.wake.outbox';
+
+/** Subject of an event: `novax.events.<aggregate type>.<action>`. */
+export function eventSubject(event: { readonly type: string }): string {
+  return `novax.events.${event.type}`;
+}

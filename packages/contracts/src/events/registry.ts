@@ -1,0 +1,42 @@
+/** Every domain event: its aggregate, its schema version and its payload. Payloads change only by addition. */
+import { z } from 'zod';
+import { idSchema } from '../ids.ts';
+import type { AggregateType } from './envelope.ts';
+
+interface EventRow {
+  readonly aggregate: AggregateType;
+  readonly version: number;
+  readonly payload: z.ZodType;
+}
+
+const project = z.object({ projectId: idSchema });
+const document = z.object({ documentId: idSchema, projectId: idSchema, version: z.int() });
+
+export const events = {
+  'user.registered': { aggregate: 'user', version: 1, payload: z.object({ userId: idSchema }) },
+  'organization.created': { aggregate: 'organization', version: 1, payload: z.object({ organizationId: idSchema, slug: z.string() }) },
+  'organization.updated': { aggregate: 'organization', version: 1, payload: z.object({ organizationId: idSchema }) },
+  'organization.deleted': { aggregate: 'organization', version: 1, payload: z.object({ organizationId: idSchema }) },
+  'project.created': { aggregate: 'project', version: 1, payload: project },
+  'project.updated': { aggregate: 'project', version: 1, payload: project },
+  'project.archived': { aggregate: 'project', version: 1, payload: project },
+  'project.deleted': { aggregate: 'project', version: 1, payload: project },
+  'document.created': { aggregate: 'document', version: 1, payload: document },
+  'document.updated': { aggregate: 'document', version: 1, payload: document },
+  'document.archived': { aggregate: 'document', version: 1, payload: document },
+  'document.deleted': { aggregate: 'document', version: 1, payload: document },
+  /** Written by the AI; never bumps the document's version, so `version` is the one it read. */
+  'document.enriched': {
+    aggregate: 'document',
+    version: 1,
+    payload: document.extend({ kind: z.enum(['embedding', 'summary']), model: z.string() }),
+  },
+} as const satisfies Record<string, EventRow>;
+
+export type EventType = keyof typeof events;
+export type EventPayload<T extends EventType> = z.output<(typeof events)[T]['payload']>;
+
+/** True when `type` is an event of this release. */
+export function isEventType(type: string): type is EventType {
+  return Object.hasOwn(events, type);
+}
