@@ -1,0 +1,3 @@
+drop schema ai;
+drop schema private;
+drop schema app;

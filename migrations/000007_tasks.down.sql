@@ -1,0 +1,3 @@
+drop table public.attachments;
+drop table public.comments;
+drop table public.tasks;

@@ -1,0 +1,2 @@
+drop table public.ai_proposals;
+drop table public.ai_runs;

@@ -1,0 +1,1 @@
+drop function private.search_documents;

@@ -1,0 +1,1 @@
+drop index concurrently public.idx_documents_updated_at;

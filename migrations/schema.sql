@@ -1,0 +1,3364 @@
+-- The schema as the migrations leave it: generated from the catalogues, compared by a test, never edited and never run.
+
+create schema ai;
+alter schema ai owner to novax_owner;
+comment on schema ai is 'The AI''s window: views and functions bound to the organization named by app.current_org_id.';
+grant create, usage on schema ai to novax_definer;
+grant usage on schema ai to ai_agent_role;
+grant usage on schema ai to novax_backup;
+grant usage on schema ai to novax_readonly;
+grant usage on schema ai to novax_worker;
+
+create schema app;
+alter schema app owner to novax_owner;
+comment on schema app is 'What row-level security reads: who belongs to which organization.';
+grant usage on schema app to novax_api;
+grant usage on schema app to novax_backup;
+grant usage on schema app to novax_definer;
+grant usage on schema app to novax_worker;
+
+create schema monitoring;
+alter schema monitoring owner to superuser;
+
+create schema private;
+alter schema private owner to novax_owner;
+comment on schema private is 'Functions that act with more rights than their caller, the materialized views, and migration-time procedures. No tables of tenants.';
+grant create, usage on schema private to novax_definer;
+grant usage on schema private to novax_api;
+grant usage on schema private to novax_backup;
+grant usage on schema private to novax_migrator;
+grant usage on schema private to novax_worker;
+
+create schema public;
+alter schema public owner to pg_database_owner;
+comment on schema public is 'standard public schema';
+grant create, usage on schema public to novax_owner;
+grant usage on schema public to ai_agent_role;
+grant usage on schema public to novax_api;
+grant usage on schema public to novax_backup;
+grant usage on schema public to novax_definer;
+grant usage on schema public to novax_migrator;
+grant usage on schema public to novax_readonly;
+grant usage on schema public to novax_worker;
+
+create view ai.mv_ai_document_context with (security_barrier=true) as
+ SELECT c.id,
+    c.org_id,
+    c.project_id,
+    c.title,
+    c.content,
+    c.content_format,
+    c.status,
+    c.language,
+    c.ai_summary,
+    c.ai_metadata,
+    c.search_vector,
+    c.project_name,
+    c.project_context,
+    c.org_name,
+    c.author,
+    c.version,
+    c.created_at,
+    c.updated_at,
+    e.embedding,
+    e.model_id AS embedding_model_id
+   FROM (private.mv_ai_document_context c
+     LEFT JOIN LATERAL ( SELECT v.embedding,
+            v.model_id
+           FROM public.ai_embeddings v
+          WHERE ((v.org_id = c.org_id) AND (v.source_id = c.id) AND ((v.source_type)::text = 'document'::text) AND (v.chunk_no = 0))
+          ORDER BY v.created_at DESC, v.model_id
+         LIMIT 1) e ON (true))
+  WHERE (c.org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"));
+alter view ai.mv_ai_document_context owner to novax_definer;
+comment on view ai.mv_ai_document_context is 'Documents of app.current_org_id as of the last refresh, with the vector that stands for each and the model it came from.';
+grant select on view ai.mv_ai_document_context to ai_agent_role;
+grant select on view ai.mv_ai_document_context to novax_readonly;
+grant select on view ai.mv_ai_document_context to novax_worker;
+
+create view ai.mv_ai_task_intelligence with (security_barrier=true) as
+ SELECT id,
+    org_id,
+    project_id,
+    title,
+    description,
+    priority,
+    status,
+    ai_metadata,
+    due_date,
+    project_name,
+    project_context,
+    org_name,
+    assignee,
+    creator,
+    version,
+    created_at,
+    updated_at,
+        CASE
+            WHEN (due_date < now()) THEN 'overdue'::text
+            WHEN (due_date < (now() + '24:00:00'::interval)) THEN 'urgent'::text
+            WHEN (due_date < (now() + '7 days'::interval)) THEN 'upcoming'::text
+            ELSE 'scheduled'::text
+        END AS urgency_level
+   FROM private.mv_ai_task_intelligence t
+  WHERE (org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"));
+alter view ai.mv_ai_task_intelligence owner to novax_definer;
+comment on view ai.mv_ai_task_intelligence is 'Open tasks of app.current_org_id as of the last refresh; urgency_level is of this moment.';
+grant select on view ai.mv_ai_task_intelligence to ai_agent_role;
+grant select on view ai.mv_ai_task_intelligence to novax_readonly;
+grant select on view ai.mv_ai_task_intelligence to novax_worker;
+
+create table app.memberships (
+  user_id uuid not null,
+  org_id uuid not null,
+  role character varying not null,
+  constraint memberships_pkey PRIMARY KEY (user_id, org_id),
+  constraint fk_memberships_org_member FOREIGN KEY (org_id, user_id) REFERENCES public.org_members(org_id, user_id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+  constraint ck_memberships_role CHECK (((role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying, 'viewer'::character varying])::text[])))
+);
+alter table app.memberships owner to novax_owner;
+comment on table app.memberships is 'Copy of org_members that policies read: kept by trigger, written by nobody else. A policy that read org_members itself would recurse.';
+grant delete, insert, select, update on table app.memberships to novax_definer;
+grant select on table app.memberships to novax_api;
+grant select on table app.memberships to novax_backup;
+grant select on table app.memberships to novax_worker;
+alter table app.memberships enable row level security;
+alter table app.memberships force row level security;
+CREATE INDEX idx_memberships_org_id_user_id ON app.memberships USING btree (org_id, user_id);
+create policy memberships_select_novax_api on app.memberships as permissive for select to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy memberships_select_novax_worker on app.memberships as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create materialized view private.mv_ai_document_context as
+ SELECT d.id,
+    d.org_id,
+    d.project_id,
+    d.title,
+    d.content,
+    d.content_format,
+    d.status,
+    d.language,
+    d.ai_summary,
+    d.ai_metadata,
+    d.search_vector,
+    p.name AS project_name,
+    p.ai_context AS project_context,
+    o.name AS org_name,
+    u.username AS author,
+    d.version,
+    d.created_at,
+    d.updated_at
+   FROM (((public.documents d
+     JOIN public.projects p ON (((p.org_id = d.org_id) AND (p.id = d.project_id))))
+     JOIN public.organizations o ON ((o.id = d.org_id)))
+     JOIN public.users u ON ((u.id = d.author_id)))
+  WHERE (((d.status)::text <> 'deleted'::text) AND ((p.status)::text <> 'deleted'::text) AND ((o.status)::text <> 'deleted'::text));
+alter materialized view private.mv_ai_document_context owner to novax_definer;
+comment on materialized view private.mv_ai_document_context is 'One row per document with its surroundings, of every organization: read through ai.mv_ai_document_context only.';
+grant maintain on materialized view private.mv_ai_document_context to novax_worker;
+CREATE UNIQUE INDEX idx_mv_ai_document_context_id ON private.mv_ai_document_context USING btree (id);
+CREATE INDEX idx_mv_ai_document_context_org_id_project_id ON private.mv_ai_document_context USING btree (org_id, project_id);
+
+create materialized view private.mv_ai_task_intelligence as
+ SELECT t.id,
+    t.org_id,
+    t.project_id,
+    t.title,
+    t.description,
+    t.priority,
+    t.status,
+    t.ai_metadata,
+    t.due_date,
+    p.name AS project_name,
+    p.ai_context AS project_context,
+    o.name AS org_name,
+    a.username AS assignee,
+    c.username AS creator,
+    t.version,
+    t.created_at,
+    t.updated_at
+   FROM ((((public.tasks t
+     JOIN public.projects p ON (((p.org_id = t.org_id) AND (p.id = t.project_id))))
+     JOIN public.organizations o ON ((o.id = t.org_id)))
+     JOIN public.users c ON ((c.id = t.creator_id)))
+     LEFT JOIN public.users a ON ((a.id = t.assignee_id)))
+  WHERE (((t.status)::text <> 'done'::text) AND ((p.status)::text <> 'deleted'::text) AND ((o.status)::text <> 'deleted'::text));
+alter materialized view private.mv_ai_task_intelligence owner to novax_definer;
+comment on materialized view private.mv_ai_task_intelligence is 'One row per open task with its surroundings, of every organization: read through ai.mv_ai_task_intelligence only.';
+grant maintain on materialized view private.mv_ai_task_intelligence to novax_worker;
+CREATE UNIQUE INDEX idx_mv_ai_task_intelligence_id ON private.mv_ai_task_intelligence USING btree (id);
+CREATE INDEX idx_mv_ai_task_intelligence_org_id_due_date ON private.mv_ai_task_intelligence USING btree (org_id, due_date);
+
+create table public.ai_embeddings (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  document_id uuid,
+  task_id uuid,
+  comment_id uuid,
+  attachment_id uuid,
+  source_id uuid generated always as (COALESCE(document_id, task_id, comment_id, attachment_id)) stored,
+  source_type character varying generated always as (
+CASE
+    WHEN (document_id IS NOT NULL) THEN 'document'::text
+    WHEN (task_id IS NOT NULL) THEN 'task'::text
+    WHEN (comment_id IS NOT NULL) THEN 'comment'::text
+    WHEN (attachment_id IS NOT NULL) THEN 'attachment'::text
+    ELSE NULL::text
+END) stored,
+  model_id smallint not null,
+  dims smallint not null,
+  chunk_no integer default 0 not null,
+  char_from integer not null,
+  char_to integer not null,
+  content_hash bytea not null,
+  embedding public.vector(1536) storage plain not null,
+  metadata jsonb default '{}'::jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  constraint ai_embeddings_pkey PRIMARY KEY (org_id, id),
+  constraint fk_ai_embeddings_attachment FOREIGN KEY (org_id, attachment_id) REFERENCES public.attachments(org_id, id) ON DELETE CASCADE,
+  constraint fk_ai_embeddings_comment FOREIGN KEY (org_id, comment_id) REFERENCES public.comments(org_id, id) ON DELETE CASCADE,
+  constraint fk_ai_embeddings_document FOREIGN KEY (org_id, document_id) REFERENCES public.documents(org_id, id) ON DELETE CASCADE,
+  constraint fk_ai_embeddings_embedding_model FOREIGN KEY (model_id) REFERENCES public.embedding_models(id),
+  constraint fk_ai_embeddings_task FOREIGN KEY (org_id, task_id) REFERENCES public.tasks(org_id, id) ON DELETE CASCADE,
+  constraint ck_ai_embeddings_char_range CHECK (((char_from >= 0) AND (char_to >= char_from))),
+  constraint ck_ai_embeddings_chunk_no CHECK ((chunk_no >= 0)),
+  constraint ck_ai_embeddings_dims CHECK (((dims >= 1) AND (dims <= 1536))),
+  constraint ck_ai_embeddings_source CHECK ((num_nonnulls(document_id, task_id, comment_id, attachment_id) = 1)),
+  constraint ck_ai_embeddings_source_type CHECK (((source_type)::text = ANY ((ARRAY['document'::character varying, 'task'::character varying, 'comment'::character varying, 'attachment'::character varying])::text[])))
+) partition by HASH (org_id);
+alter table public.ai_embeddings owner to novax_owner;
+comment on table public.ai_embeddings is 'Vectors of the text of documents, tasks, comments and attachments. Rows are replaced, never updated.';
+grant delete, insert, select on table public.ai_embeddings to novax_definer;
+grant delete, insert, select on table public.ai_embeddings to novax_worker;
+grant insert, select on table public.ai_embeddings to ai_agent_role;
+grant select on table public.ai_embeddings to novax_api;
+grant select on table public.ai_embeddings to novax_backup;
+grant select on table public.ai_embeddings to novax_readonly;
+alter table public.ai_embeddings enable row level security;
+alter table public.ai_embeddings force row level security;
+comment on column public.ai_embeddings.source_id is 'The one of document_id, task_id, comment_id, attachment_id that is set.';
+comment on column public.ai_embeddings.chunk_no is '0 is the mean of the source''s chunks and stands for the whole; 1 and up are the chunks.';
+comment on column public.ai_embeddings.char_from is 'First character of the chunk in its source; the text itself is not repeated here, so that a row fits a page.';
+comment on column public.ai_embeddings.char_to is 'One past the last character of the chunk.';
+comment on column public.ai_embeddings.content_hash is 'SHA-256 of the text that was embedded.';
+comment on column public.ai_embeddings.embedding is 'Padded with zeros to 1536. Stored plain: an exact scan of an organization is three times as fast as through TOAST.';
+CREATE INDEX idx_ai_embeddings_model_id ON ONLY public.ai_embeddings USING btree (model_id);
+CREATE INDEX idx_ai_embeddings_org_id_attachment_id ON ONLY public.ai_embeddings USING btree (org_id, attachment_id) WHERE (attachment_id IS NOT NULL);
+CREATE INDEX idx_ai_embeddings_org_id_comment_id ON ONLY public.ai_embeddings USING btree (org_id, comment_id) WHERE (comment_id IS NOT NULL);
+CREATE INDEX idx_ai_embeddings_org_id_document_id ON ONLY public.ai_embeddings USING btree (org_id, document_id) WHERE (document_id IS NOT NULL);
+CREATE UNIQUE INDEX idx_ai_embeddings_org_id_source_id_model_id_chunk_no ON ONLY public.ai_embeddings USING btree (org_id, source_id, source_type, model_id, chunk_no);
+CREATE INDEX idx_ai_embeddings_org_id_task_id ON ONLY public.ai_embeddings USING btree (org_id, task_id) WHERE (task_id IS NOT NULL);
+CREATE INDEX idx_ai_embeddings_source_id_source_type ON ONLY public.ai_embeddings USING btree (source_id, source_type);
+CREATE TRIGGER count_deleted AFTER DELETE ON public.ai_embeddings REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION private.count_embeddings();
+CREATE TRIGGER count_inserted AFTER INSERT ON public.ai_embeddings REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION private.count_embeddings();
+create policy ai_embeddings_delete_novax_worker on public.ai_embeddings as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_embeddings_insert_ai_agent_role on public.ai_embeddings as permissive for insert to ai_agent_role
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_embeddings_insert_novax_worker on public.ai_embeddings as permissive for insert to novax_worker
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_embeddings_select_ai_agent_role on public.ai_embeddings as permissive for select to ai_agent_role
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_embeddings_select_novax_api on public.ai_embeddings as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy ai_embeddings_select_novax_readonly on public.ai_embeddings as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_embeddings_select_novax_worker on public.ai_embeddings as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+-- partition public.ai_embeddings_p0 FOR VALUES WITH (modulus 8, remainder 0); owner novax_owner; row security forced; grant select to novax_backup; CREATE INDEX idx_ai_embeddings_p0_embedding_model_1 ON public.ai_embeddings_p0 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 1); CREATE INDEX idx_ai_embeddings_p0_embedding_model_2 ON public.ai_embeddings_p0 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 2)
+-- partition public.ai_embeddings_p1 FOR VALUES WITH (modulus 8, remainder 1); owner novax_owner; row security forced; grant select to novax_backup; CREATE INDEX idx_ai_embeddings_p1_embedding_model_1 ON public.ai_embeddings_p1 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 1); CREATE INDEX idx_ai_embeddings_p1_embedding_model_2 ON public.ai_embeddings_p1 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 2)
+-- partition public.ai_embeddings_p2 FOR VALUES WITH (modulus 8, remainder 2); owner novax_owner; row security forced; grant select to novax_backup; CREATE INDEX idx_ai_embeddings_p2_embedding_model_1 ON public.ai_embeddings_p2 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 1); CREATE INDEX idx_ai_embeddings_p2_embedding_model_2 ON public.ai_embeddings_p2 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 2)
+-- partition public.ai_embeddings_p3 FOR VALUES WITH (modulus 8, remainder 3); owner novax_owner; row security forced; grant select to novax_backup; CREATE INDEX idx_ai_embeddings_p3_embedding_model_1 ON public.ai_embeddings_p3 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 1); CREATE INDEX idx_ai_embeddings_p3_embedding_model_2 ON public.ai_embeddings_p3 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 2)
+-- partition public.ai_embeddings_p4 FOR VALUES WITH (modulus 8, remainder 4); owner novax_owner; row security forced; grant select to novax_backup; CREATE INDEX idx_ai_embeddings_p4_embedding_model_1 ON public.ai_embeddings_p4 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 1); CREATE INDEX idx_ai_embeddings_p4_embedding_model_2 ON public.ai_embeddings_p4 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 2)
+-- partition public.ai_embeddings_p5 FOR VALUES WITH (modulus 8, remainder 5); owner novax_owner; row security forced; grant select to novax_backup; CREATE INDEX idx_ai_embeddings_p5_embedding_model_1 ON public.ai_embeddings_p5 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 1); CREATE INDEX idx_ai_embeddings_p5_embedding_model_2 ON public.ai_embeddings_p5 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 2)
+-- partition public.ai_embeddings_p6 FOR VALUES WITH (modulus 8, remainder 6); owner novax_owner; row security forced; grant select to novax_backup; CREATE INDEX idx_ai_embeddings_p6_embedding_model_1 ON public.ai_embeddings_p6 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 1); CREATE INDEX idx_ai_embeddings_p6_embedding_model_2 ON public.ai_embeddings_p6 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 2)
+-- partition public.ai_embeddings_p7 FOR VALUES WITH (modulus 8, remainder 7); owner novax_owner; row security forced; grant select to novax_backup; CREATE INDEX idx_ai_embeddings_p7_embedding_model_1 ON public.ai_embeddings_p7 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 1); CREATE INDEX idx_ai_embeddings_p7_embedding_model_2 ON public.ai_embeddings_p7 USING hnsw (((embedding)::public.halfvec(1536)) public.halfvec_cosine_ops) WITH (m='16', ef_construction='64') WHERE (model_id = 2)
+
+create table public.ai_proposals (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  ai_run_id uuid,
+  document_id uuid,
+  task_id uuid,
+  project_id uuid,
+  kind character varying not null,
+  proposal jsonb not null,
+  rationale text,
+  target_version integer,
+  status character varying default 'pending'::character varying not null,
+  reviewer_id uuid,
+  reviewed_at timestamp with time zone,
+  expires_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint ai_proposals_pkey PRIMARY KEY (id),
+  constraint fk_ai_proposals_ai_run FOREIGN KEY (org_id, ai_run_id) REFERENCES public.ai_runs(org_id, id) ON DELETE SET NULL (ai_run_id),
+  constraint fk_ai_proposals_document FOREIGN KEY (org_id, document_id) REFERENCES public.documents(org_id, id) ON DELETE CASCADE,
+  constraint fk_ai_proposals_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint fk_ai_proposals_project FOREIGN KEY (org_id, project_id) REFERENCES public.projects(org_id, id) ON DELETE CASCADE,
+  constraint fk_ai_proposals_reviewer FOREIGN KEY (reviewer_id) REFERENCES public.users(id),
+  constraint fk_ai_proposals_task FOREIGN KEY (org_id, task_id) REFERENCES public.tasks(org_id, id) ON DELETE CASCADE,
+  constraint ck_ai_proposals_kind CHECK (((kind)::text = ANY ((ARRAY['update'::character varying, 'create_task'::character varying, 'create_comment'::character varying, 'classify'::character varying])::text[]))),
+  constraint ck_ai_proposals_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'accepted'::character varying, 'rejected'::character varying, 'expired'::character varying])::text[]))),
+  constraint ck_ai_proposals_target CHECK ((num_nonnulls(document_id, task_id, project_id) = 1))
+);
+alter table public.ai_proposals owner to novax_owner;
+comment on table public.ai_proposals is 'A change the AI suggests. Nothing happens until a person accepts it.';
+grant delete, insert, select on table public.ai_proposals to novax_worker;
+grant insert, select on table public.ai_proposals to novax_api;
+grant select on table public.ai_proposals to novax_backup;
+grant select on table public.ai_proposals to novax_readonly;
+alter table public.ai_proposals enable row level security;
+alter table public.ai_proposals force row level security;
+comment on column public.ai_proposals.target_version is 'Version of the target that the proposal was made for.';
+grant update (status) on public.ai_proposals to novax_api;
+grant update (status) on public.ai_proposals to novax_worker;
+grant update (reviewer_id) on public.ai_proposals to novax_api;
+grant update (reviewed_at) on public.ai_proposals to novax_api;
+CREATE INDEX idx_ai_proposals_org_id_ai_run_id ON public.ai_proposals USING btree (org_id, ai_run_id) WHERE (ai_run_id IS NOT NULL);
+CREATE INDEX idx_ai_proposals_org_id_document_id ON public.ai_proposals USING btree (org_id, document_id) WHERE (document_id IS NOT NULL);
+CREATE INDEX idx_ai_proposals_org_id_project_id ON public.ai_proposals USING btree (org_id, project_id) WHERE (project_id IS NOT NULL);
+CREATE INDEX idx_ai_proposals_org_id_status_created_at ON public.ai_proposals USING btree (org_id, status, created_at);
+CREATE INDEX idx_ai_proposals_org_id_task_id ON public.ai_proposals USING btree (org_id, task_id) WHERE (task_id IS NOT NULL);
+CREATE INDEX idx_ai_proposals_reviewer_id ON public.ai_proposals USING btree (reviewer_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.ai_proposals FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy ai_proposals_delete_novax_worker on public.ai_proposals as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_proposals_insert_novax_api on public.ai_proposals as permissive for insert to novax_api
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))));
+create policy ai_proposals_insert_novax_worker on public.ai_proposals as permissive for insert to novax_worker
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_proposals_select_novax_api on public.ai_proposals as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy ai_proposals_select_novax_readonly on public.ai_proposals as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_proposals_select_novax_worker on public.ai_proposals as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_proposals_update_novax_api on public.ai_proposals as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))));
+create policy ai_proposals_update_novax_worker on public.ai_proposals as permissive for update to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.ai_runs (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  user_id uuid,
+  kind character varying not null,
+  model character varying not null,
+  status character varying default 'running'::character varying not null,
+  input_tokens integer default 0 not null,
+  output_tokens integer default 0 not null,
+  tool_calls integer default 0 not null,
+  cost_micros bigint default 0 not null,
+  request_id character varying,
+  error text,
+  metadata jsonb default '{}'::jsonb not null,
+  started_at timestamp with time zone default now() not null,
+  finished_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint ai_runs_pkey PRIMARY KEY (id),
+  constraint fk_ai_runs_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint fk_ai_runs_user FOREIGN KEY (user_id) REFERENCES public.users(id),
+  constraint ck_ai_runs_kind CHECK (((kind)::text = ANY ((ARRAY['ask'::character varying, 'query'::character varying, 'embed'::character varying, 'summarize'::character varying, 'classify'::character varying])::text[]))),
+  constraint ck_ai_runs_status CHECK (((status)::text = ANY ((ARRAY['running'::character varying, 'succeeded'::character varying, 'failed'::character varying, 'stopped'::character varying])::text[]))),
+  constraint ck_ai_runs_usage CHECK (((input_tokens >= 0) AND (output_tokens >= 0) AND (tool_calls >= 0) AND (cost_micros >= 0)))
+);
+alter table public.ai_runs owner to novax_owner;
+comment on table public.ai_runs is 'One use of a model: what it was for, how it ended and what it consumed.';
+grant delete, insert, select, update on table public.ai_runs to novax_worker;
+grant insert, select on table public.ai_runs to novax_api;
+grant select on table public.ai_runs to novax_backup;
+grant select on table public.ai_runs to novax_readonly;
+alter table public.ai_runs enable row level security;
+alter table public.ai_runs force row level security;
+comment on column public.ai_runs.user_id is 'The person who asked; null when the system did.';
+grant update (status) on public.ai_runs to novax_api;
+grant update (input_tokens) on public.ai_runs to novax_api;
+grant update (output_tokens) on public.ai_runs to novax_api;
+grant update (tool_calls) on public.ai_runs to novax_api;
+comment on column public.ai_runs.cost_micros is 'Millionths of the billing currency.';
+grant update (cost_micros) on public.ai_runs to novax_api;
+grant update (error) on public.ai_runs to novax_api;
+grant update (metadata) on public.ai_runs to novax_api;
+grant update (finished_at) on public.ai_runs to novax_api;
+CREATE INDEX idx_ai_runs_org_id_created_at ON public.ai_runs USING btree (org_id, created_at);
+CREATE UNIQUE INDEX idx_ai_runs_org_id_id ON public.ai_runs USING btree (org_id, id);
+CREATE INDEX idx_ai_runs_user_id ON public.ai_runs USING btree (user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.ai_runs FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy ai_runs_delete_novax_worker on public.ai_runs as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_runs_insert_novax_api on public.ai_runs as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))) AND (user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy ai_runs_insert_novax_worker on public.ai_runs as permissive for insert to novax_worker
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_runs_select_novax_api on public.ai_runs as permissive for select to novax_api
+  using (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))) OR ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))) AND (user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))));
+create policy ai_runs_select_novax_readonly on public.ai_runs as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_runs_select_novax_worker on public.ai_runs as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy ai_runs_update_novax_api on public.ai_runs as permissive for update to novax_api
+  using (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))) AND (user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))))
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))) AND (user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy ai_runs_update_novax_worker on public.ai_runs as permissive for update to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.api_keys (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  creator_id uuid not null,
+  name character varying not null,
+  prefix character varying not null,
+  key_hash bytea not null,
+  scopes character varying[] default '{}'::character varying[] not null,
+  status character varying default 'active'::character varying not null,
+  expires_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint api_keys_pkey PRIMARY KEY (id),
+  constraint fk_api_keys_creator FOREIGN KEY (creator_id) REFERENCES public.users(id),
+  constraint fk_api_keys_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint ck_api_keys_key_hash CHECK ((octet_length(key_hash) = 32)),
+  constraint ck_api_keys_name CHECK (((char_length((name)::text) >= 1) AND (char_length((name)::text) <= 100))),
+  constraint ck_api_keys_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'revoked'::character varying])::text[])))
+);
+alter table public.api_keys owner to novax_owner;
+comment on table public.api_keys is 'A key acts as its creator, inside its own organization, within its scopes.';
+grant insert on table public.api_keys to novax_api;
+grant select on table public.api_keys to novax_backup;
+grant select, update on table public.api_keys to novax_definer;
+alter table public.api_keys enable row level security;
+alter table public.api_keys force row level security;
+grant select (id) on public.api_keys to novax_api;
+grant select (id) on public.api_keys to novax_readonly;
+grant select (org_id) on public.api_keys to novax_api;
+grant select (org_id) on public.api_keys to novax_readonly;
+grant select (creator_id) on public.api_keys to novax_api;
+grant select (creator_id) on public.api_keys to novax_readonly;
+grant select (name) on public.api_keys to novax_readonly;
+grant select (name), update (name) on public.api_keys to novax_api;
+comment on column public.api_keys.prefix is 'First characters of the key, so that a person can tell their keys apart.';
+grant select (prefix) on public.api_keys to novax_api;
+grant select (prefix) on public.api_keys to novax_readonly;
+comment on column public.api_keys.key_hash is 'SHA-256 of the key; found through private.api_key_by_hash.';
+grant select (scopes) on public.api_keys to novax_api;
+grant select (scopes) on public.api_keys to novax_readonly;
+grant select (status) on public.api_keys to novax_readonly;
+grant select (status), update (status) on public.api_keys to novax_api;
+grant select (expires_at) on public.api_keys to novax_api;
+grant select (expires_at) on public.api_keys to novax_readonly;
+grant select (last_used_at) on public.api_keys to novax_api;
+grant select (last_used_at) on public.api_keys to novax_readonly;
+grant select (revoked_at) on public.api_keys to novax_readonly;
+grant select (revoked_at), update (revoked_at) on public.api_keys to novax_api;
+grant select (created_at) on public.api_keys to novax_api;
+grant select (created_at) on public.api_keys to novax_readonly;
+grant select (updated_at) on public.api_keys to novax_api;
+grant select (updated_at) on public.api_keys to novax_readonly;
+CREATE INDEX idx_api_keys_creator_id ON public.api_keys USING btree (creator_id);
+CREATE UNIQUE INDEX idx_api_keys_key_hash ON public.api_keys USING btree (key_hash);
+CREATE INDEX idx_api_keys_org_id_created_at ON public.api_keys USING btree (org_id, created_at);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.api_keys FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy api_keys_insert_novax_api on public.api_keys as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))) AND (creator_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy api_keys_select_novax_api on public.api_keys as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy api_keys_select_novax_readonly on public.api_keys as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy api_keys_update_novax_api on public.api_keys as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+
+create table public.attachments (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  document_id uuid,
+  task_id uuid,
+  comment_id uuid,
+  uploader_id uuid not null,
+  file_name character varying not null,
+  media_type character varying not null,
+  size_bytes bigint not null,
+  sha256 bytea,
+  storage_key character varying not null,
+  extracted_text text,
+  status character varying default 'pending'::character varying not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint attachments_pkey PRIMARY KEY (id),
+  constraint fk_attachments_comment FOREIGN KEY (org_id, comment_id) REFERENCES public.comments(org_id, id) ON DELETE CASCADE,
+  constraint fk_attachments_document FOREIGN KEY (org_id, document_id) REFERENCES public.documents(org_id, id) ON DELETE CASCADE,
+  constraint fk_attachments_task FOREIGN KEY (org_id, task_id) REFERENCES public.tasks(org_id, id) ON DELETE CASCADE,
+  constraint fk_attachments_uploader FOREIGN KEY (uploader_id) REFERENCES public.users(id),
+  constraint ck_attachments_file_name CHECK (((char_length((file_name)::text) >= 1) AND (char_length((file_name)::text) <= 255))),
+  constraint ck_attachments_sha256 CHECK ((octet_length(sha256) = 32)),
+  constraint ck_attachments_size_bytes CHECK ((size_bytes >= 0)),
+  constraint ck_attachments_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'stored'::character varying, 'rejected'::character varying, 'deleted'::character varying])::text[]))),
+  constraint ck_attachments_target CHECK ((num_nonnulls(document_id, task_id, comment_id) = 1))
+);
+alter table public.attachments owner to novax_owner;
+comment on table public.attachments is 'A file in object storage that belongs to a document, a task or a comment.';
+grant delete, select on table public.attachments to novax_worker;
+grant insert, select on table public.attachments to novax_api;
+grant select on table public.attachments to novax_backup;
+grant select on table public.attachments to novax_definer;
+grant select on table public.attachments to novax_readonly;
+alter table public.attachments enable row level security;
+alter table public.attachments force row level security;
+grant update (size_bytes) on public.attachments to novax_api;
+grant update (size_bytes) on public.attachments to novax_worker;
+grant update (sha256) on public.attachments to novax_api;
+grant update (sha256) on public.attachments to novax_worker;
+comment on column public.attachments.storage_key is 'Object name in the bucket; begins with the organization''s id.';
+comment on column public.attachments.extracted_text is 'Text found in the file, for search and embedding; null when none was looked for.';
+grant update (extracted_text) on public.attachments to novax_worker;
+grant update (status) on public.attachments to novax_api;
+grant update (status) on public.attachments to novax_worker;
+CREATE INDEX idx_attachments_org_id_comment_id ON public.attachments USING btree (org_id, comment_id) WHERE (comment_id IS NOT NULL);
+CREATE INDEX idx_attachments_org_id_document_id ON public.attachments USING btree (org_id, document_id) WHERE (document_id IS NOT NULL);
+CREATE UNIQUE INDEX idx_attachments_org_id_id ON public.attachments USING btree (org_id, id);
+CREATE INDEX idx_attachments_org_id_task_id ON public.attachments USING btree (org_id, task_id) WHERE (task_id IS NOT NULL);
+CREATE UNIQUE INDEX idx_attachments_storage_key ON public.attachments USING btree (storage_key);
+CREATE INDEX idx_attachments_uploader_id ON public.attachments USING btree (uploader_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.attachments FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy attachments_delete_novax_worker on public.attachments as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy attachments_insert_novax_api on public.attachments as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))) AND (uploader_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy attachments_select_novax_api on public.attachments as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy attachments_select_novax_readonly on public.attachments as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy attachments_select_novax_worker on public.attachments as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy attachments_update_novax_api on public.attachments as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))));
+create policy attachments_update_novax_worker on public.attachments as permissive for update to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.audit_log (
+  id bigint generated always as identity not null,
+  org_id uuid,
+  actor_type character varying not null,
+  actor_id uuid,
+  action character varying not null,
+  entity_type character varying not null,
+  entity_id uuid not null,
+  old_value jsonb,
+  new_value jsonb,
+  ip_address inet,
+  request_id character varying,
+  created_at timestamp with time zone default now() not null,
+  constraint audit_log_pkey PRIMARY KEY (id, created_at),
+  constraint ck_audit_log_action CHECK (((action)::text = ANY ((ARRAY['create'::character varying, 'update'::character varying, 'delete'::character varying, 'access'::character varying])::text[]))),
+  constraint ck_audit_log_actor CHECK (((actor_id IS NOT NULL) OR ((actor_type)::text = ANY ((ARRAY['ai'::character varying, 'system'::character varying])::text[])))),
+  constraint ck_audit_log_actor_type CHECK (((actor_type)::text = ANY ((ARRAY['user'::character varying, 'api_key'::character varying, 'ai'::character varying, 'system'::character varying])::text[]))),
+  constraint ck_audit_log_entity_type CHECK (((char_length((entity_type)::text) >= 1) AND (char_length((entity_type)::text) <= 100)))
+) partition by RANGE (created_at);
+alter table public.audit_log owner to novax_owner;
+comment on table public.audit_log is 'Who did what to what, and when. Rows are never changed; they leave only by detaching a month that was archived and verified.';
+grant insert on table public.audit_log to novax_definer;
+grant select on table public.audit_log to novax_api;
+grant select on table public.audit_log to novax_backup;
+grant select on table public.audit_log to novax_readonly;
+grant select on table public.audit_log to novax_worker;
+alter table public.audit_log enable row level security;
+alter table public.audit_log force row level security;
+comment on column public.audit_log.org_id is 'Null for what concerns a person and no organization. No foreign key: the record outlives the organization.';
+grant insert (org_id) on public.audit_log to novax_api;
+grant insert (org_id) on public.audit_log to novax_worker;
+grant insert (actor_type) on public.audit_log to novax_api;
+grant insert (actor_type) on public.audit_log to novax_worker;
+comment on column public.audit_log.actor_id is 'The person (also behind an API key); null for AI and system.';
+grant insert (actor_id) on public.audit_log to novax_api;
+grant insert (actor_id) on public.audit_log to novax_worker;
+grant insert (action) on public.audit_log to novax_api;
+grant insert (action) on public.audit_log to novax_worker;
+comment on column public.audit_log.entity_type is 'Name of the table.';
+grant insert (entity_type) on public.audit_log to novax_api;
+grant insert (entity_type) on public.audit_log to novax_worker;
+grant insert (entity_id) on public.audit_log to novax_api;
+grant insert (entity_id) on public.audit_log to novax_worker;
+comment on column public.audit_log.old_value is 'Changed fields before; secrets left out, personal fields sealed with the person''s key.';
+grant insert (old_value) on public.audit_log to novax_api;
+grant insert (old_value) on public.audit_log to novax_worker;
+comment on column public.audit_log.new_value is 'Changed fields after; the same rules.';
+grant insert (new_value) on public.audit_log to novax_api;
+grant insert (new_value) on public.audit_log to novax_worker;
+grant insert (ip_address) on public.audit_log to novax_api;
+grant insert (ip_address) on public.audit_log to novax_worker;
+grant insert (request_id) on public.audit_log to novax_api;
+grant insert (request_id) on public.audit_log to novax_worker;
+CREATE INDEX idx_audit_log_actor_id_created_at ON ONLY public.audit_log USING btree (actor_id, created_at);
+CREATE INDEX idx_audit_log_created_at ON ONLY public.audit_log USING brin (created_at);
+CREATE INDEX idx_audit_log_entity_type_entity_id_created_at ON ONLY public.audit_log USING btree (entity_type, entity_id, created_at);
+CREATE INDEX idx_audit_log_org_id_created_at_id ON ONLY public.audit_log USING btree (org_id, created_at, id);
+CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_row_change BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
+create policy audit_log_insert_novax_api on public.audit_log as permissive for insert to novax_api
+  with check (((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")) AND ((actor_type)::text = ANY ((ARRAY['user'::character varying, 'api_key'::character varying])::text[])) AND (actor_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy audit_log_insert_novax_worker on public.audit_log as permissive for insert to novax_worker
+  with check (((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")) AND ((actor_type)::text = ANY ((ARRAY['ai'::character varying, 'system'::character varying])::text[]))));
+create policy audit_log_select_novax_api on public.audit_log as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy audit_log_select_novax_readonly on public.audit_log as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy audit_log_select_novax_worker on public.audit_log as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+-- partition public.audit_log_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup; CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log_default FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change()
+-- monthly partitions public.audit_log_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup; CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log_YYYY_MM FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change()
+
+create table public.audit_seals (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid,
+  chain character varying generated always as (COALESCE((org_id)::text, 'system'::text)) stored,
+  seal_no bigint not null,
+  first_audit_id bigint not null,
+  last_audit_id bigint not null,
+  row_count integer not null,
+  previous_hash bytea not null,
+  hash bytea not null,
+  signature bytea not null,
+  key_id character varying not null,
+  anchored_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  constraint audit_seals_pkey PRIMARY KEY (id),
+  constraint ck_audit_seals_hash CHECK (((octet_length(previous_hash) = 32) AND (octet_length(hash) = 32))),
+  constraint ck_audit_seals_range CHECK (((last_audit_id >= first_audit_id) AND (row_count > 0) AND (seal_no > 0)))
+);
+alter table public.audit_seals owner to novax_owner;
+comment on table public.audit_seals is 'Batches of audit rows sealed into one hash chain per organization (and one for rows without), heads signed and anchored outside the database.';
+grant insert, select on table public.audit_seals to novax_worker;
+grant select on table public.audit_seals to novax_api;
+grant select on table public.audit_seals to novax_backup;
+grant select on table public.audit_seals to novax_readonly;
+alter table public.audit_seals enable row level security;
+alter table public.audit_seals force row level security;
+comment on column public.audit_seals.hash is 'SHA-256 over previous_hash and the hashes of the batch''s rows.';
+comment on column public.audit_seals.anchored_at is 'When the head was written to the store outside the database.';
+grant update (anchored_at) on public.audit_seals to novax_worker;
+CREATE UNIQUE INDEX idx_audit_seals_chain_seal_no ON public.audit_seals USING btree (chain, seal_no);
+CREATE INDEX idx_audit_seals_org_id_created_at ON public.audit_seals USING btree (org_id, created_at);
+create policy audit_seals_insert_novax_worker on public.audit_seals as permissive for insert to novax_worker
+  with check ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy audit_seals_select_novax_api on public.audit_seals as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy audit_seals_select_novax_readonly on public.audit_seals as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy audit_seals_select_novax_worker on public.audit_seals as permissive for select to novax_worker
+  using ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy audit_seals_update_novax_worker on public.audit_seals as permissive for update to novax_worker
+  using ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))))
+  with check ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
+
+create table public.background_migrations (
+  id uuid default gen_random_uuid() not null,
+  name character varying not null,
+  status character varying default 'pending'::character varying not null,
+  progress jsonb default '{}'::jsonb not null,
+  batch_size integer default 1000 not null,
+  rows_done bigint default 0 not null,
+  rows_total bigint,
+  attempts integer default 0 not null,
+  error text,
+  started_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint background_migrations_pkey PRIMARY KEY (id),
+  constraint ck_background_migrations_batch_size CHECK (((batch_size >= 1) AND (batch_size <= 100000))),
+  constraint ck_background_migrations_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'running'::character varying, 'paused'::character varying, 'succeeded'::character varying, 'failed'::character varying])::text[])))
+);
+alter table public.background_migrations owner to novax_owner;
+comment on table public.background_migrations is 'Backfills too long for a migration, done in batches by the worker. Not a tenant table.';
+grant select on table public.background_migrations to novax_backup;
+grant select on table public.background_migrations to novax_readonly;
+grant select on table public.background_migrations to novax_worker;
+alter table public.background_migrations enable row level security;
+alter table public.background_migrations force row level security;
+grant update (status) on public.background_migrations to novax_worker;
+comment on column public.background_migrations.progress is 'Where the next batch begins.';
+grant update (progress) on public.background_migrations to novax_worker;
+grant update (rows_done) on public.background_migrations to novax_worker;
+grant update (rows_total) on public.background_migrations to novax_worker;
+grant update (attempts) on public.background_migrations to novax_worker;
+grant update (error) on public.background_migrations to novax_worker;
+grant update (started_at) on public.background_migrations to novax_worker;
+grant update (finished_at) on public.background_migrations to novax_worker;
+CREATE UNIQUE INDEX idx_background_migrations_name ON public.background_migrations USING btree (name);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.background_migrations FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy background_migrations_insert_novax_owner on public.background_migrations as permissive for insert to novax_owner
+  with check (true);
+create policy background_migrations_select_novax_readonly on public.background_migrations as permissive for select to novax_readonly
+  using (true);
+create policy background_migrations_select_novax_worker on public.background_migrations as permissive for select to novax_worker
+  using (true);
+create policy background_migrations_update_novax_worker on public.background_migrations as permissive for update to novax_worker
+  using (true)
+  with check (true);
+
+create table public.backup_runs (
+  id uuid default gen_random_uuid() not null,
+  kind character varying not null,
+  status character varying default 'running'::character varying not null,
+  location character varying,
+  size_bytes bigint,
+  sha256 bytea,
+  manifest jsonb default '{}'::jsonb not null,
+  error text,
+  started_at timestamp with time zone default now() not null,
+  finished_at timestamp with time zone,
+  verified_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint backup_runs_pkey PRIMARY KEY (id),
+  constraint ck_backup_runs_kind CHECK (((kind)::text = ANY ((ARRAY['logical'::character varying, 'base'::character varying, 'wal'::character varying, 'drill'::character varying])::text[]))),
+  constraint ck_backup_runs_status CHECK (((status)::text = ANY ((ARRAY['running'::character varying, 'succeeded'::character varying, 'failed'::character varying, 'pruned'::character varying])::text[])))
+);
+alter table public.backup_runs owner to novax_owner;
+comment on table public.backup_runs is 'Backups and restore drills, with their outcome. Not a tenant table.';
+grant delete, insert, select, update on table public.backup_runs to novax_worker;
+grant select on table public.backup_runs to novax_backup;
+grant select on table public.backup_runs to novax_readonly;
+alter table public.backup_runs enable row level security;
+alter table public.backup_runs force row level security;
+CREATE INDEX idx_backup_runs_kind_status_started_at ON public.backup_runs USING btree (kind, status, started_at);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.backup_runs FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy backup_runs_delete_novax_worker on public.backup_runs as permissive for delete to novax_worker
+  using (true);
+create policy backup_runs_insert_novax_worker on public.backup_runs as permissive for insert to novax_worker
+  with check (true);
+create policy backup_runs_select_novax_readonly on public.backup_runs as permissive for select to novax_readonly
+  using (true);
+create policy backup_runs_select_novax_worker on public.backup_runs as permissive for select to novax_worker
+  using (true);
+create policy backup_runs_update_novax_worker on public.backup_runs as permissive for update to novax_worker
+  using (true)
+  with check (true);
+
+create table public.comments (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  document_id uuid,
+  task_id uuid,
+  parent_id uuid,
+  author_id uuid not null,
+  body text not null,
+  status character varying default 'active'::character varying not null,
+  resolved_at timestamp with time zone,
+  resolver_id uuid,
+  version integer default 1 not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint comments_pkey PRIMARY KEY (id),
+  constraint fk_comments_author FOREIGN KEY (author_id) REFERENCES public.users(id),
+  constraint fk_comments_document FOREIGN KEY (org_id, document_id) REFERENCES public.documents(org_id, id) ON DELETE CASCADE,
+  constraint fk_comments_parent FOREIGN KEY (org_id, parent_id) REFERENCES public.comments(org_id, id) ON DELETE CASCADE,
+  constraint fk_comments_resolver FOREIGN KEY (resolver_id) REFERENCES public.users(id),
+  constraint fk_comments_task FOREIGN KEY (org_id, task_id) REFERENCES public.tasks(org_id, id) ON DELETE CASCADE,
+  constraint ck_comments_body CHECK (((char_length(body) >= 1) AND (char_length(body) <= 20000))),
+  constraint ck_comments_resolved CHECK (((resolved_at IS NULL) = (resolver_id IS NULL))),
+  constraint ck_comments_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'deleted'::character varying])::text[]))),
+  constraint ck_comments_target CHECK ((num_nonnulls(document_id, task_id) = 1))
+);
+alter table public.comments owner to novax_owner;
+comment on table public.comments is 'A remark on a document or a task; replies name their parent.';
+grant delete, insert, select on table public.comments to novax_api;
+grant delete, select on table public.comments to novax_worker;
+grant select on table public.comments to novax_backup;
+grant select on table public.comments to novax_definer;
+grant select on table public.comments to novax_readonly;
+alter table public.comments enable row level security;
+alter table public.comments force row level security;
+grant update (body) on public.comments to novax_api;
+grant update (status) on public.comments to novax_api;
+grant update (resolved_at) on public.comments to novax_api;
+grant update (resolver_id) on public.comments to novax_api;
+grant update (version) on public.comments to novax_api;
+CREATE INDEX idx_comments_author_id ON public.comments USING btree (author_id);
+CREATE INDEX idx_comments_org_id_document_id_created_at ON public.comments USING btree (org_id, document_id, created_at) WHERE (document_id IS NOT NULL);
+CREATE UNIQUE INDEX idx_comments_org_id_id ON public.comments USING btree (org_id, id);
+CREATE INDEX idx_comments_org_id_parent_id ON public.comments USING btree (org_id, parent_id) WHERE (parent_id IS NOT NULL);
+CREATE INDEX idx_comments_org_id_task_id_created_at ON public.comments USING btree (org_id, task_id, created_at) WHERE (task_id IS NOT NULL);
+CREATE INDEX idx_comments_resolver_id ON public.comments USING btree (resolver_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.comments FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy comments_delete_novax_api on public.comments as permissive for delete to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))));
+create policy comments_delete_novax_worker on public.comments as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy comments_insert_novax_api on public.comments as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))) AND (author_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy comments_select_novax_api on public.comments as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy comments_select_novax_readonly on public.comments as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy comments_select_novax_worker on public.comments as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy comments_update_novax_api on public.comments as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))));
+
+create table public.dead_letters (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid,
+  source character varying not null,
+  name character varying not null,
+  dedupe_key character varying not null,
+  event_id uuid,
+  payload jsonb not null,
+  headers jsonb default '{}'::jsonb not null,
+  error text not null,
+  attempts integer default 0 not null,
+  status character varying default 'pending'::character varying not null,
+  resolved_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint dead_letters_pkey PRIMARY KEY (id),
+  constraint ck_dead_letters_source CHECK (((source)::text = ANY ((ARRAY['outbox'::character varying, 'consumer'::character varying, 'job'::character varying])::text[]))),
+  constraint ck_dead_letters_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'replayed'::character varying, 'dropped'::character varying])::text[])))
+);
+alter table public.dead_letters owner to novax_owner;
+comment on table public.dead_letters is 'Work that failed for good: an event that cannot be published, a message or a job that used up its attempts. Waits for a person to replay or drop it.';
+grant delete, insert, select, update on table public.dead_letters to novax_worker;
+grant select on table public.dead_letters to novax_backup;
+alter table public.dead_letters enable row level security;
+alter table public.dead_letters force row level security;
+comment on column public.dead_letters.name is 'Consumer or job name.';
+comment on column public.dead_letters.dedupe_key is 'What makes the work one: the job id or the event id.';
+CREATE INDEX idx_dead_letters_event_id ON public.dead_letters USING btree (event_id);
+CREATE UNIQUE INDEX idx_dead_letters_source_name_dedupe_key ON public.dead_letters USING btree (source, name, dedupe_key) WHERE ((status)::text = 'pending'::text);
+CREATE INDEX idx_dead_letters_status_created_at ON public.dead_letters USING btree (status, created_at);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.dead_letters FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy dead_letters_delete_novax_worker on public.dead_letters as permissive for delete to novax_worker
+  using (true);
+create policy dead_letters_insert_novax_worker on public.dead_letters as permissive for insert to novax_worker
+  with check (true);
+create policy dead_letters_select_novax_worker on public.dead_letters as permissive for select to novax_worker
+  using (true);
+create policy dead_letters_update_novax_worker on public.dead_letters as permissive for update to novax_worker
+  using (true)
+  with check (true);
+
+create table public.document_versions (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  document_id uuid not null,
+  version integer not null,
+  author_id uuid not null,
+  title character varying not null,
+  content text not null,
+  content_format character varying not null,
+  status character varying not null,
+  written_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  constraint document_versions_pkey PRIMARY KEY (id),
+  constraint fk_document_versions_author FOREIGN KEY (author_id) REFERENCES public.users(id),
+  constraint fk_document_versions_document FOREIGN KEY (org_id, document_id) REFERENCES public.documents(org_id, id) ON DELETE CASCADE,
+  constraint ck_document_versions_content_format CHECK (((content_format)::text = ANY ((ARRAY['markdown'::character varying, 'plain'::character varying, 'rich_text'::character varying])::text[]))),
+  constraint ck_document_versions_status CHECK (((status)::text = ANY ((ARRAY['draft'::character varying, 'active'::character varying, 'archived'::character varying, 'deleted'::character varying])::text[])))
+);
+alter table public.document_versions owner to novax_owner;
+comment on table public.document_versions is 'What a document was before each change of its version, kept by trigger. The current version is in documents alone.';
+grant delete, select on table public.document_versions to novax_worker;
+grant insert, select on table public.document_versions to novax_definer;
+grant select on table public.document_versions to novax_api;
+grant select on table public.document_versions to novax_backup;
+grant select on table public.document_versions to novax_readonly;
+alter table public.document_versions enable row level security;
+alter table public.document_versions force row level security;
+comment on column public.document_versions.author_id is 'Who wrote this version.';
+comment on column public.document_versions.written_at is 'When this version was saved; created_at is when it was replaced.';
+CREATE INDEX idx_document_versions_author_id ON public.document_versions USING btree (author_id);
+CREATE UNIQUE INDEX idx_document_versions_document_id_version ON public.document_versions USING btree (document_id, version);
+CREATE INDEX idx_document_versions_org_id_document_id ON public.document_versions USING btree (org_id, document_id);
+create policy document_versions_delete_novax_worker on public.document_versions as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy document_versions_select_novax_api on public.document_versions as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy document_versions_select_novax_readonly on public.document_versions as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy document_versions_select_novax_worker on public.document_versions as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.documents (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  project_id uuid not null,
+  author_id uuid not null,
+  editor_id uuid,
+  title character varying not null,
+  content text default ''::text not null,
+  content_format character varying default 'markdown'::character varying not null,
+  status character varying default 'active'::character varying not null,
+  language character varying not null,
+  search_vector tsvector,
+  content_hash bytea,
+  ai_summary jsonb,
+  ai_metadata jsonb default '{}'::jsonb not null,
+  ai_updated_at timestamp with time zone,
+  version integer default 1 not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint documents_pkey PRIMARY KEY (id),
+  constraint fk_documents_author FOREIGN KEY (author_id) REFERENCES public.users(id),
+  constraint fk_documents_editor FOREIGN KEY (editor_id) REFERENCES public.users(id),
+  constraint fk_documents_project FOREIGN KEY (org_id, project_id) REFERENCES public.projects(org_id, id) ON DELETE CASCADE,
+  constraint ck_documents_content_format CHECK (((content_format)::text = ANY ((ARRAY['markdown'::character varying, 'plain'::character varying, 'rich_text'::character varying])::text[]))),
+  constraint ck_documents_language CHECK (((language)::text = ANY ((ARRAY['simple'::character varying, 'english'::character varying, 'indonesian'::character varying])::text[]))),
+  constraint ck_documents_status CHECK (((status)::text = ANY ((ARRAY['draft'::character varying, 'active'::character varying, 'archived'::character varying, 'deleted'::character varying])::text[]))),
+  constraint ck_documents_title CHECK (((char_length((title)::text) >= 1) AND (char_length((title)::text) <= 500))),
+  constraint ck_documents_version CHECK ((version >= 1))
+);
+alter table public.documents owner to novax_owner;
+comment on table public.documents is 'A written text of a project.';
+grant delete, select on table public.documents to novax_worker;
+grant insert, select on table public.documents to novax_api;
+grant select on table public.documents to novax_backup;
+grant select on table public.documents to novax_definer;
+grant select on table public.documents to novax_readonly;
+alter table public.documents enable row level security;
+alter table public.documents force row level security;
+grant select (id) on public.documents to ai_agent_role;
+grant select (org_id) on public.documents to ai_agent_role;
+grant select (project_id) on public.documents to ai_agent_role;
+grant update (project_id) on public.documents to novax_api;
+comment on column public.documents.author_id is 'Who created the document.';
+comment on column public.documents.editor_id is 'Who last changed title, content or status; null until someone has. Set by trigger.';
+grant select (title) on public.documents to ai_agent_role;
+grant update (title) on public.documents to novax_api;
+grant select (content) on public.documents to ai_agent_role;
+grant update (content) on public.documents to novax_api;
+grant select (content_format) on public.documents to ai_agent_role;
+grant update (content_format) on public.documents to novax_api;
+grant select (status) on public.documents to ai_agent_role;
+grant update (status) on public.documents to novax_api;
+comment on column public.documents.language is 'Text search configuration; left out on insert, it is the project''s.';
+grant select (language) on public.documents to ai_agent_role;
+grant update (language) on public.documents to novax_api;
+comment on column public.documents.search_vector is 'Title (weight A) and content (weight B), kept by trigger. Reached through private.search_documents: under row-level security the operator @@ cannot use its index.';
+comment on column public.documents.content_hash is 'SHA-256 of what is embedded, set by the application, so that unchanged text is not embedded again.';
+grant update (content_hash) on public.documents to novax_api;
+grant update (content_hash) on public.documents to novax_worker;
+comment on column public.documents.ai_summary is 'summary, key_topics, sentiment, complexity_score, generated_at, model, confidence.';
+grant select (ai_summary), update (ai_summary) on public.documents to ai_agent_role;
+grant update (ai_summary) on public.documents to novax_worker;
+comment on column public.documents.ai_metadata is 'Open facts an AI noted, by key.';
+grant select (ai_metadata), update (ai_metadata) on public.documents to ai_agent_role;
+grant update (ai_metadata) on public.documents to novax_worker;
+comment on column public.documents.ai_updated_at is 'When an ai_ column last changed. Such a change touches neither updated_at nor version.';
+grant select (ai_updated_at) on public.documents to ai_agent_role;
+grant update (ai_updated_at) on public.documents to novax_worker;
+comment on column public.documents.version is 'Optimistic lock: the application raises it with title, content or status.';
+grant select (version) on public.documents to ai_agent_role;
+grant update (version) on public.documents to novax_api;
+grant select (created_at) on public.documents to ai_agent_role;
+grant select (updated_at) on public.documents to ai_agent_role;
+CREATE INDEX idx_documents_author_id ON public.documents USING btree (author_id);
+CREATE INDEX idx_documents_editor_id ON public.documents USING btree (editor_id);
+CREATE UNIQUE INDEX idx_documents_org_id_id ON public.documents USING btree (org_id, id);
+CREATE INDEX idx_documents_org_id_project_id_created_at_id ON public.documents USING btree (org_id, project_id, created_at DESC, id DESC);
+CREATE INDEX idx_documents_project_id ON public.documents USING btree (project_id);
+CREATE INDEX idx_documents_project_id_status_created_at ON public.documents USING btree (project_id, status, created_at);
+CREATE INDEX idx_documents_search_vector ON public.documents USING gin (search_vector);
+CREATE TRIGGER index_document BEFORE INSERT OR UPDATE OF title, content, language ON public.documents FOR EACH ROW EXECUTE FUNCTION private.index_document();
+CREATE TRIGGER keep_document_version AFTER UPDATE ON public.documents FOR EACH ROW WHEN ((old.version IS DISTINCT FROM new.version)) EXECUTE FUNCTION private.keep_document_version();
+CREATE TRIGGER mark_document_editor BEFORE UPDATE ON public.documents FOR EACH ROW WHEN (((((old.title)::text IS DISTINCT FROM (new.title)::text) OR (old.content IS DISTINCT FROM new.content)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text))) EXECUTE FUNCTION private.mark_document_editor();
+CREATE TRIGGER set_ai_updated_at BEFORE UPDATE OF ai_summary, ai_metadata ON public.documents FOR EACH ROW WHEN (((old.ai_summary IS DISTINCT FROM new.ai_summary) OR (old.ai_metadata IS DISTINCT FROM new.ai_metadata))) EXECUTE FUNCTION private.set_ai_updated_at();
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.documents FOR EACH ROW WHEN ((((((((((old.org_id IS DISTINCT FROM new.org_id) OR (old.project_id IS DISTINCT FROM new.project_id)) OR (old.author_id IS DISTINCT FROM new.author_id)) OR ((old.title)::text IS DISTINCT FROM (new.title)::text)) OR (old.content IS DISTINCT FROM new.content)) OR ((old.content_format)::text IS DISTINCT FROM (new.content_format)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.language)::text IS DISTINCT FROM (new.language)::text)) OR (old.version IS DISTINCT FROM new.version))) EXECUTE FUNCTION private.set_updated_at();
+create policy documents_delete_novax_worker on public.documents as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy documents_insert_novax_api on public.documents as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))) AND (author_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy documents_select_ai_agent_role on public.documents as permissive for select to ai_agent_role
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy documents_select_novax_api on public.documents as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy documents_select_novax_readonly on public.documents as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy documents_select_novax_worker on public.documents as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy documents_update_ai_agent_role on public.documents as permissive for update to ai_agent_role
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy documents_update_novax_api on public.documents as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))));
+create policy documents_update_novax_worker on public.documents as permissive for update to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.embedding_models (
+  id smallint not null,
+  name character varying not null,
+  provider character varying not null,
+  dims smallint not null,
+  similarity_threshold real,
+  active boolean default true not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint embedding_models_pkey PRIMARY KEY (id),
+  constraint ck_embedding_models_dims CHECK (((dims >= 1) AND (dims <= 1536))),
+  constraint ck_embedding_models_provider CHECK (((provider)::text = ANY ((ARRAY['local'::character varying, 'openai'::character varying])::text[]))),
+  constraint ck_embedding_models_similarity_threshold CHECK (((similarity_threshold >= ('-1'::integer)::double precision) AND (similarity_threshold <= (1)::double precision)))
+);
+alter table public.embedding_models owner to novax_owner;
+comment on table public.embedding_models is 'Models whose vectors are stored; vectors of different models are never compared. Not a tenant table: rows come through private.ensure_embedding_model.';
+grant select on table public.embedding_models to ai_agent_role;
+grant select on table public.embedding_models to novax_api;
+grant select on table public.embedding_models to novax_backup;
+grant select on table public.embedding_models to novax_definer;
+grant select on table public.embedding_models to novax_readonly;
+grant select on table public.embedding_models to novax_worker;
+alter table public.embedding_models enable row level security;
+alter table public.embedding_models force row level security;
+comment on column public.embedding_models.id is 'Small and stable: statements carry it as a literal, or a generic plan could not use the model''s partial index.';
+comment on column public.embedding_models.provider is 'local: inside the process; openai: any endpoint that speaks that protocol.';
+comment on column public.embedding_models.dims is 'Dimensions the model gives; shorter vectors are padded with zeros to 1536, which leaves the cosine as it is.';
+comment on column public.embedding_models.similarity_threshold is 'Cosine similarity below which a hit is noise, by calibration; null ranks without a cut.';
+CREATE UNIQUE INDEX idx_embedding_models_name ON public.embedding_models USING btree (name);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.embedding_models FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy embedding_models_insert_novax_owner on public.embedding_models as permissive for insert to novax_owner
+  with check (true);
+create policy embedding_models_select_ai_agent_role on public.embedding_models as permissive for select to ai_agent_role
+  using (true);
+create policy embedding_models_select_novax_api on public.embedding_models as permissive for select to novax_api
+  using (true);
+create policy embedding_models_select_novax_owner on public.embedding_models as permissive for select to novax_owner
+  using (true);
+create policy embedding_models_select_novax_readonly on public.embedding_models as permissive for select to novax_readonly
+  using (true);
+create policy embedding_models_select_novax_worker on public.embedding_models as permissive for select to novax_worker
+  using (true);
+create policy embedding_models_update_novax_owner on public.embedding_models as permissive for update to novax_owner
+  using (true)
+  with check (true);
+
+create table public.events (
+  id bigint generated always as identity not null,
+  event_id uuid default gen_random_uuid() not null,
+  org_id uuid,
+  event_type character varying not null,
+  aggregate_type character varying not null,
+  aggregate_id uuid not null,
+  aggregate_version integer default 0 not null,
+  schema_version smallint default 1 not null,
+  payload jsonb not null,
+  actor_type character varying not null,
+  actor_id uuid,
+  request_id character varying,
+  traceparent character varying,
+  causation_id uuid,
+  shard smallint generated always as (((uuid_hash_extended(aggregate_id, (0)::bigint) & (7)::bigint))::smallint) stored not null,
+  status character varying default 'pending'::character varying not null,
+  attempts integer default 0 not null,
+  next_attempt_at timestamp with time zone default now() not null,
+  last_error text,
+  stream_seq bigint,
+  occurred_at timestamp with time zone default now() not null,
+  published_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  constraint events_pkey PRIMARY KEY (id, status, created_at),
+  constraint ck_events_actor_type CHECK (((actor_type)::text = ANY ((ARRAY['user'::character varying, 'api_key'::character varying, 'ai'::character varying, 'system'::character varying])::text[]))),
+  constraint ck_events_aggregate_type CHECK (((char_length((aggregate_type)::text) >= 1) AND (char_length((aggregate_type)::text) <= 100))),
+  constraint ck_events_attempts CHECK ((attempts >= 0)),
+  constraint ck_events_event_type CHECK ((((event_type)::text ~ '^[a-z_]+\.[a-z_]+$'::text) AND (char_length((event_type)::text) <= 255))),
+  constraint ck_events_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'published'::character varying, 'failed'::character varying])::text[])))
+) partition by LIST (status);
+alter table public.events owner to novax_owner;
+comment on table public.events is 'Transactional outbox and ledger of domain events: written in the transaction of the change, published by the relay, kept at least 30 days.';
+grant delete, insert, select on table public.events to novax_worker;
+grant insert on table public.events to novax_definer;
+grant select on table public.events to novax_backup;
+grant select on table public.events to novax_readonly;
+alter table public.events enable row level security;
+alter table public.events force row level security;
+comment on column public.events.id is 'Orders the events of one aggregate, because the row is inserted after the aggregate''s row is locked. Not an order over aggregates.';
+comment on column public.events.event_id is 'UUIDv7 that names the event everywhere outside this table, as Nats-Msg-Id too.';
+grant insert (event_id) on public.events to novax_api;
+comment on column public.events.org_id is 'Null for events about people. No foreign key: the record outlives the organization.';
+grant insert (org_id) on public.events to novax_api;
+grant insert (event_type) on public.events to novax_api;
+grant insert (aggregate_type) on public.events to novax_api;
+grant insert (aggregate_id) on public.events to novax_api;
+grant insert (aggregate_version) on public.events to novax_api;
+grant insert (schema_version) on public.events to novax_api;
+grant insert (payload) on public.events to novax_api;
+grant insert (actor_type) on public.events to novax_api;
+grant insert (actor_id) on public.events to novax_api;
+grant insert (request_id) on public.events to novax_api;
+grant insert (traceparent) on public.events to novax_api;
+comment on column public.events.causation_id is 'event_id of the event that led to this one.';
+grant insert (causation_id) on public.events to novax_api;
+comment on column public.events.shard is 'Hash of aggregate_id, 0 to 7.';
+grant update (status) on public.events to novax_worker;
+grant update (attempts) on public.events to novax_worker;
+grant update (next_attempt_at) on public.events to novax_worker;
+grant update (last_error) on public.events to novax_worker;
+comment on column public.events.stream_seq is 'Sequence number that JetStream acknowledged.';
+grant update (stream_seq) on public.events to novax_worker;
+grant insert (occurred_at) on public.events to novax_api;
+grant update (published_at) on public.events to novax_worker;
+CREATE INDEX idx_events_aggregate_id_id ON ONLY public.events USING btree (aggregate_id, id);
+CREATE INDEX idx_events_event_id ON ONLY public.events USING btree (event_id);
+CREATE INDEX idx_events_org_id_id ON ONLY public.events USING btree (org_id, id);
+CREATE INDEX idx_events_status_created_at ON ONLY public.events USING btree (status, created_at);
+create policy events_delete_novax_worker on public.events as permissive for delete to novax_worker
+  using (true);
+create policy events_insert_novax_api on public.events as permissive for insert to novax_api
+  with check (((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")) AND ((actor_type)::text = ANY ((ARRAY['user'::character varying, 'api_key'::character varying])::text[])) AND (actor_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy events_insert_novax_worker on public.events as permissive for insert to novax_worker
+  with check ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy events_select_novax_readonly on public.events as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy events_select_novax_worker on public.events as permissive for select to novax_worker
+  using (true);
+create policy events_update_novax_worker on public.events as permissive for update to novax_worker
+  using (true)
+  with check (true);
+-- partition public.events_failed FOR VALUES IN ('failed'); owner novax_owner; row security forced; grant select to novax_backup
+-- partition public.events_pending FOR VALUES IN ('pending'); owner novax_owner; row security forced; autovacuum_vacuum_scale_factor=0; autovacuum_vacuum_threshold=1000; autovacuum_vacuum_insert_threshold=10000; autovacuum_vacuum_cost_delay=0; autovacuum_analyze_scale_factor=0; autovacuum_analyze_threshold=5000; grant select to novax_backup; CREATE UNIQUE INDEX idx_events_pending_event_id ON public.events_pending USING btree (event_id); CREATE INDEX idx_events_pending_shard_id ON public.events_pending USING btree (shard, id)
+-- partition public.events_published FOR VALUES IN ('published'); owner novax_owner; row security forced; partition by RANGE (created_at); grant select to novax_backup
+--   partition public.events_published_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
+--   monthly partitions public.events_published_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
+
+create table public.idempotency_keys (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid,
+  user_id uuid not null,
+  key character varying not null,
+  procedure character varying not null,
+  request_hash bytea not null,
+  status character varying default 'in_progress'::character varying not null,
+  response_status smallint,
+  response_body jsonb,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint idempotency_keys_pkey PRIMARY KEY (id),
+  constraint fk_idempotency_keys_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_idempotency_keys_key CHECK (((char_length((key)::text) >= 1) AND (char_length((key)::text) <= 255))),
+  constraint ck_idempotency_keys_request_hash CHECK ((octet_length(request_hash) = 32)),
+  constraint ck_idempotency_keys_response CHECK ((((status)::text = 'completed'::text) = (response_status IS NOT NULL))),
+  constraint ck_idempotency_keys_status CHECK (((status)::text = ANY ((ARRAY['in_progress'::character varying, 'completed'::character varying])::text[])))
+);
+alter table public.idempotency_keys owner to novax_owner;
+comment on table public.idempotency_keys is 'The answer to a call that its caller may send again: same person, organization and key give the stored answer.';
+grant delete on table public.idempotency_keys to novax_worker;
+grant delete, insert, select on table public.idempotency_keys to novax_api;
+grant select on table public.idempotency_keys to novax_backup;
+alter table public.idempotency_keys enable row level security;
+alter table public.idempotency_keys force row level security;
+grant select (id) on public.idempotency_keys to novax_worker;
+comment on column public.idempotency_keys.org_id is 'Organization the call was for; null where it names none.';
+comment on column public.idempotency_keys.request_hash is 'SHA-256 of the input: the same key with another input is an error.';
+grant update (status) on public.idempotency_keys to novax_api;
+grant update (response_status) on public.idempotency_keys to novax_api;
+grant update (response_body) on public.idempotency_keys to novax_api;
+grant select (expires_at) on public.idempotency_keys to novax_worker;
+grant update (expires_at) on public.idempotency_keys to novax_api;
+CREATE INDEX idx_idempotency_keys_expires_at ON public.idempotency_keys USING btree (expires_at);
+CREATE UNIQUE INDEX idx_idempotency_keys_user_id_org_id_key ON public.idempotency_keys USING btree (user_id, org_id, key) NULLS NOT DISTINCT;
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.idempotency_keys FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy idempotency_keys_delete_novax_api on public.idempotency_keys as permissive for delete to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy idempotency_keys_delete_novax_worker on public.idempotency_keys as permissive for delete to novax_worker
+  using (true);
+create policy idempotency_keys_insert_novax_api on public.idempotency_keys as permissive for insert to novax_api
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy idempotency_keys_select_novax_api on public.idempotency_keys as permissive for select to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy idempotency_keys_select_novax_worker on public.idempotency_keys as permissive for select to novax_worker
+  using (true);
+create policy idempotency_keys_update_novax_api on public.idempotency_keys as permissive for update to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.inbox (
+  consumer character varying not null,
+  event_id uuid not null,
+  occurred_at timestamp with time zone not null,
+  org_id uuid,
+  aggregate_id uuid,
+  aggregate_version integer,
+  created_at timestamp with time zone default now() not null,
+  constraint inbox_pkey PRIMARY KEY (consumer, event_id, occurred_at),
+  constraint ck_inbox_consumer CHECK (((char_length((consumer)::text) >= 1) AND (char_length((consumer)::text) <= 100)))
+) partition by RANGE (occurred_at);
+alter table public.inbox owner to novax_owner;
+comment on table public.inbox is 'Events a consumer has applied, written in the effect''s own transaction: insert … on conflict do nothing; no row inserted means done before.';
+grant delete, insert, select on table public.inbox to novax_worker;
+grant select on table public.inbox to novax_backup;
+alter table public.inbox enable row level security;
+alter table public.inbox force row level security;
+comment on column public.inbox.occurred_at is 'The event''s own time as its envelope has it: a redelivery carries the same, so the key meets the first row whatever the month.';
+CREATE INDEX idx_inbox_consumer_aggregate_id_aggregate_version ON ONLY public.inbox USING btree (consumer, aggregate_id, aggregate_version);
+create policy inbox_delete_novax_worker on public.inbox as permissive for delete to novax_worker
+  using (true);
+create policy inbox_insert_novax_worker on public.inbox as permissive for insert to novax_worker
+  with check (true);
+create policy inbox_select_novax_worker on public.inbox as permissive for select to novax_worker
+  using (true);
+-- partition public.inbox_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
+-- monthly partitions public.inbox_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
+
+create table public.invitations (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  inviter_id uuid not null,
+  email character varying not null,
+  email_normalized character varying not null,
+  role character varying default 'member'::character varying not null,
+  token_hash bytea not null,
+  status character varying default 'pending'::character varying not null,
+  expires_at timestamp with time zone not null,
+  accepted_at timestamp with time zone,
+  accepted_by_id uuid,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint invitations_pkey PRIMARY KEY (id),
+  constraint fk_invitations_accepted_by FOREIGN KEY (accepted_by_id) REFERENCES public.users(id),
+  constraint fk_invitations_inviter FOREIGN KEY (inviter_id) REFERENCES public.users(id),
+  constraint fk_invitations_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint ck_invitations_role CHECK (((role)::text = ANY ((ARRAY['admin'::character varying, 'member'::character varying, 'viewer'::character varying])::text[]))),
+  constraint ck_invitations_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'accepted'::character varying, 'revoked'::character varying, 'expired'::character varying])::text[]))),
+  constraint ck_invitations_token_hash CHECK ((octet_length(token_hash) = 32))
+);
+alter table public.invitations owner to novax_owner;
+comment on table public.invitations is 'An offer of membership, redeemed through private.accept_invitation by whoever holds its token.';
+grant insert on table public.invitations to novax_api;
+grant select on table public.invitations to novax_backup;
+grant select, update on table public.invitations to novax_definer;
+alter table public.invitations enable row level security;
+alter table public.invitations force row level security;
+grant select (id) on public.invitations to novax_api;
+grant select (id) on public.invitations to novax_worker;
+grant select (org_id) on public.invitations to novax_api;
+grant select (org_id) on public.invitations to novax_worker;
+grant select (inviter_id) on public.invitations to novax_api;
+grant select (inviter_id) on public.invitations to novax_worker;
+grant select (email) on public.invitations to novax_api;
+grant select (email) on public.invitations to novax_worker;
+grant select (email_normalized) on public.invitations to novax_api;
+grant select (email_normalized) on public.invitations to novax_worker;
+grant select (role) on public.invitations to novax_api;
+grant select (role) on public.invitations to novax_worker;
+grant select (status), update (status) on public.invitations to novax_api;
+grant select (status), update (status) on public.invitations to novax_worker;
+grant select (expires_at) on public.invitations to novax_api;
+grant select (expires_at) on public.invitations to novax_worker;
+grant select (accepted_at) on public.invitations to novax_api;
+grant select (accepted_at) on public.invitations to novax_worker;
+grant select (accepted_by_id) on public.invitations to novax_api;
+grant select (accepted_by_id) on public.invitations to novax_worker;
+grant select (created_at) on public.invitations to novax_api;
+grant select (created_at) on public.invitations to novax_worker;
+grant select (updated_at) on public.invitations to novax_api;
+grant select (updated_at) on public.invitations to novax_worker;
+CREATE INDEX idx_invitations_accepted_by_id ON public.invitations USING btree (accepted_by_id);
+CREATE INDEX idx_invitations_inviter_id ON public.invitations USING btree (inviter_id);
+CREATE INDEX idx_invitations_org_id_created_at ON public.invitations USING btree (org_id, created_at);
+CREATE UNIQUE INDEX idx_invitations_org_id_email_normalized ON public.invitations USING btree (org_id, email_normalized) WHERE ((status)::text = 'pending'::text);
+CREATE UNIQUE INDEX idx_invitations_token_hash ON public.invitations USING btree (token_hash);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.invitations FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy invitations_insert_novax_api on public.invitations as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))) AND (inviter_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy invitations_select_novax_api on public.invitations as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy invitations_select_novax_worker on public.invitations as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy invitations_update_novax_api on public.invitations as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy invitations_update_novax_worker on public.invitations as permissive for update to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.legal_holds (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  entity_type character varying not null,
+  entity_id uuid,
+  reason character varying not null,
+  creator_id uuid not null,
+  status character varying default 'active'::character varying not null,
+  released_at timestamp with time zone,
+  released_by_id uuid,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint legal_holds_pkey PRIMARY KEY (id),
+  constraint fk_legal_holds_creator FOREIGN KEY (creator_id) REFERENCES public.users(id),
+  constraint fk_legal_holds_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint fk_legal_holds_released_by FOREIGN KEY (released_by_id) REFERENCES public.users(id),
+  constraint ck_legal_holds_entity_type CHECK (((entity_type)::text = ANY ((ARRAY['organizations'::character varying, 'projects'::character varying, 'documents'::character varying, 'tasks'::character varying, 'comments'::character varying, 'attachments'::character varying])::text[]))),
+  constraint ck_legal_holds_released CHECK ((((status)::text = 'released'::text) = (released_at IS NOT NULL))),
+  constraint ck_legal_holds_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'released'::character varying])::text[])))
+);
+alter table public.legal_holds owner to novax_owner;
+comment on table public.legal_holds is 'What the purge must leave alone, whatever the retention policy says.';
+grant insert, select on table public.legal_holds to novax_api;
+grant select on table public.legal_holds to novax_backup;
+grant select on table public.legal_holds to novax_readonly;
+grant select on table public.legal_holds to novax_worker;
+alter table public.legal_holds enable row level security;
+alter table public.legal_holds force row level security;
+comment on column public.legal_holds.entity_id is 'Null holds every row of the kind.';
+grant update (status) on public.legal_holds to novax_api;
+grant update (released_at) on public.legal_holds to novax_api;
+grant update (released_by_id) on public.legal_holds to novax_api;
+CREATE INDEX idx_legal_holds_creator_id ON public.legal_holds USING btree (creator_id);
+CREATE INDEX idx_legal_holds_org_id_entity_type_entity_id ON public.legal_holds USING btree (org_id, entity_type, entity_id);
+CREATE INDEX idx_legal_holds_released_by_id ON public.legal_holds USING btree (released_by_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.legal_holds FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy legal_holds_insert_novax_api on public.legal_holds as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text))))) AND (creator_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy legal_holds_select_novax_api on public.legal_holds as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy legal_holds_select_novax_readonly on public.legal_holds as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy legal_holds_select_novax_worker on public.legal_holds as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy legal_holds_update_novax_api on public.legal_holds as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text))))));
+
+create table public.metric_samples (
+  id uuid default gen_random_uuid() not null,
+  metric character varying not null,
+  value double precision not null,
+  labels jsonb default '{}'::jsonb not null,
+  sampled_at timestamp with time zone default now() not null,
+  created_at timestamp with time zone default now() not null,
+  constraint metric_samples_pkey PRIMARY KEY (id, sampled_at),
+  constraint ck_metric_samples_metric CHECK (((char_length((metric)::text) >= 1) AND (char_length((metric)::text) <= 100)))
+) partition by RANGE (sampled_at);
+alter table public.metric_samples owner to novax_owner;
+comment on table public.metric_samples is 'Figures of the platform itself, over time; nothing of any tenant. May be a hypertable.';
+grant insert on table public.metric_samples to novax_worker;
+grant select on table public.metric_samples to novax_backup;
+alter table public.metric_samples enable row level security;
+alter table public.metric_samples force row level security;
+CREATE INDEX idx_metric_samples_metric_sampled_at ON ONLY public.metric_samples USING btree (metric, sampled_at);
+create policy metric_samples_insert_novax_worker on public.metric_samples as permissive for insert to novax_worker
+  with check (true);
+-- partition public.metric_samples_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
+-- monthly partitions public.metric_samples_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
+
+create table public.notification_preferences (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  kind character varying not null,
+  channel character varying not null,
+  enabled boolean default true not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint notification_preferences_pkey PRIMARY KEY (id),
+  constraint fk_notification_preferences_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_notification_preferences_channel CHECK (((channel)::text = ANY ((ARRAY['in_app'::character varying, 'email'::character varying, 'push'::character varying])::text[]))),
+  constraint ck_notification_preferences_kind CHECK (((char_length((kind)::text) >= 1) AND (char_length((kind)::text) <= 100)))
+);
+alter table public.notification_preferences owner to novax_owner;
+comment on table public.notification_preferences is 'What a person wants to hear of, and where. A missing row means yes.';
+grant delete, insert, select, update on table public.notification_preferences to novax_api;
+grant select on table public.notification_preferences to novax_backup;
+grant select on table public.notification_preferences to novax_worker;
+alter table public.notification_preferences enable row level security;
+alter table public.notification_preferences force row level security;
+CREATE UNIQUE INDEX idx_notification_preferences_user_id_kind_channel ON public.notification_preferences USING btree (user_id, kind, channel);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.notification_preferences FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy notification_preferences_delete_novax_api on public.notification_preferences as permissive for delete to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy notification_preferences_insert_novax_api on public.notification_preferences as permissive for insert to novax_api
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy notification_preferences_select_novax_api on public.notification_preferences as permissive for select to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy notification_preferences_select_novax_worker on public.notification_preferences as permissive for select to novax_worker
+  using ((user_id IN ( SELECT m.user_id
+   FROM app.memberships m
+  WHERE (m.org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))));
+create policy notification_preferences_update_novax_api on public.notification_preferences as permissive for update to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.notifications (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  user_id uuid not null,
+  kind character varying not null,
+  title character varying not null,
+  body text,
+  data jsonb default '{}'::jsonb not null,
+  event_id uuid,
+  status character varying default 'unread'::character varying not null,
+  read_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint notifications_pkey PRIMARY KEY (id),
+  constraint fk_notifications_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint fk_notifications_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_notifications_kind CHECK (((char_length((kind)::text) >= 1) AND (char_length((kind)::text) <= 100))),
+  constraint ck_notifications_status CHECK (((status)::text = ANY ((ARRAY['unread'::character varying, 'read'::character varying, 'archived'::character varying])::text[])))
+);
+alter table public.notifications owner to novax_owner;
+comment on table public.notifications is 'Something a person should know, in one organization.';
+grant delete, insert, select on table public.notifications to novax_worker;
+grant select on table public.notifications to novax_api;
+grant select on table public.notifications to novax_backup;
+grant select on table public.notifications to novax_readonly;
+alter table public.notifications enable row level security;
+alter table public.notifications force row level security;
+comment on column public.notifications.event_id is 'Event that caused it; one notification per event and person.';
+grant update (status) on public.notifications to novax_api;
+grant update (read_at) on public.notifications to novax_api;
+CREATE INDEX idx_notifications_org_id_created_at ON public.notifications USING btree (org_id, created_at);
+CREATE UNIQUE INDEX idx_notifications_user_id_event_id_kind ON public.notifications USING btree (user_id, event_id, kind) WHERE (event_id IS NOT NULL);
+CREATE INDEX idx_notifications_user_id_status_created_at ON public.notifications USING btree (user_id, status, created_at DESC);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.notifications FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy notifications_delete_novax_worker on public.notifications as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy notifications_insert_novax_worker on public.notifications as permissive for insert to novax_worker
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy notifications_select_novax_api on public.notifications as permissive for select to novax_api
+  using (((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id))))))));
+create policy notifications_select_novax_readonly on public.notifications as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy notifications_select_novax_worker on public.notifications as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy notifications_update_novax_api on public.notifications as permissive for update to novax_api
+  using (((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id))))))))
+  with check (((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id))))))));
+
+create table public.oauth_accounts (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  provider character varying not null,
+  subject character varying not null,
+  email character varying,
+  last_used_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint oauth_accounts_pkey PRIMARY KEY (id),
+  constraint fk_oauth_accounts_user FOREIGN KEY (user_id) REFERENCES public.users(id),
+  constraint ck_oauth_accounts_provider CHECK (((char_length((provider)::text) >= 1) AND (char_length((provider)::text) <= 64))),
+  constraint ck_oauth_accounts_subject CHECK (((char_length((subject)::text) >= 1) AND (char_length((subject)::text) <= 255)))
+);
+alter table public.oauth_accounts owner to novax_owner;
+comment on table public.oauth_accounts is 'A person''s account at an OpenID Connect provider, named by the provider''s stable subject, never by address.';
+grant delete, insert, select on table public.oauth_accounts to novax_api;
+grant select on table public.oauth_accounts to novax_backup;
+alter table public.oauth_accounts enable row level security;
+alter table public.oauth_accounts force row level security;
+CREATE UNIQUE INDEX idx_oauth_accounts_provider_subject ON public.oauth_accounts USING btree (provider, subject);
+CREATE INDEX idx_oauth_accounts_user_id ON public.oauth_accounts USING btree (user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.oauth_accounts FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy oauth_accounts_delete_novax_api on public.oauth_accounts as permissive for delete to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy oauth_accounts_insert_novax_api on public.oauth_accounts as permissive for insert to novax_api
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy oauth_accounts_select_novax_api on public.oauth_accounts as permissive for select to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.org_members (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  user_id uuid not null,
+  role character varying default 'member'::character varying not null,
+  joined_at timestamp with time zone default now() not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint org_members_pkey PRIMARY KEY (id),
+  constraint fk_org_members_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint fk_org_members_user FOREIGN KEY (user_id) REFERENCES public.users(id),
+  constraint ck_org_members_role CHECK (((role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying, 'viewer'::character varying])::text[])))
+);
+alter table public.org_members owner to novax_owner;
+comment on table public.org_members is 'Who belongs to which organization, and as what. The truth behind app.memberships.';
+grant delete, insert, select on table public.org_members to novax_api;
+grant insert, select on table public.org_members to novax_definer;
+grant select on table public.org_members to novax_backup;
+grant select on table public.org_members to novax_readonly;
+grant select on table public.org_members to novax_worker;
+alter table public.org_members enable row level security;
+alter table public.org_members force row level security;
+grant update (role) on public.org_members to novax_api;
+CREATE UNIQUE INDEX idx_org_members_org_id_user_id ON public.org_members USING btree (org_id, user_id);
+CREATE UNIQUE INDEX idx_org_members_user_id_org_id ON public.org_members USING btree (user_id, org_id);
+CREATE CONSTRAINT TRIGGER check_owner AFTER DELETE OR UPDATE OF org_id, user_id, role ON public.org_members DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+CREATE TRIGGER sync_membership AFTER INSERT OR DELETE OR UPDATE OF org_id, user_id, role ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.sync_membership();
+create policy org_members_delete_novax_api on public.org_members as permissive for delete to novax_api
+  using ((((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))) AND ((role)::text <> 'owner'::text)) OR (org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text))))) OR (user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy org_members_insert_novax_api on public.org_members as permissive for insert to novax_api
+  with check ((((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))) AND ((role)::text <> 'owner'::text)) OR (org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text)))))));
+create policy org_members_select_novax_api on public.org_members as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy org_members_select_novax_readonly on public.org_members as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy org_members_select_novax_worker on public.org_members as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy org_members_update_novax_api on public.org_members as permissive for update to novax_api
+  using ((((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))) AND ((role)::text <> 'owner'::text)) OR (org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text)))))))
+  with check ((((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))) AND ((role)::text <> 'owner'::text)) OR (org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text)))))));
+
+create table public.org_stats (
+  org_id uuid not null,
+  embedding_count bigint default 0 not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint org_stats_pkey PRIMARY KEY (org_id),
+  constraint fk_org_stats_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint ck_org_stats_embedding_count CHECK ((embedding_count >= 0))
+);
+alter table public.org_stats owner to novax_owner;
+comment on table public.org_stats is 'Counts per organization, exact, kept by trigger.';
+grant insert, select, update on table public.org_stats to novax_definer;
+grant select on table public.org_stats to novax_api;
+grant select on table public.org_stats to novax_backup;
+grant select on table public.org_stats to novax_readonly;
+grant select on table public.org_stats to novax_worker;
+alter table public.org_stats enable row level security;
+alter table public.org_stats force row level security;
+comment on column public.org_stats.embedding_count is 'Rows in ai_embeddings. Below about 2000 an exact scan beats the HNSW index; the application chooses by this.';
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.org_stats FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy org_stats_select_novax_api on public.org_stats as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy org_stats_select_novax_readonly on public.org_stats as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy org_stats_select_novax_worker on public.org_stats as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.organizations (
+  id uuid default gen_random_uuid() not null,
+  name character varying not null,
+  slug character varying not null,
+  settings jsonb default '{}'::jsonb not null,
+  owner_id uuid not null,
+  status character varying default 'active'::character varying not null,
+  version integer default 1 not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint organizations_pkey PRIMARY KEY (id),
+  constraint fk_organizations_owner FOREIGN KEY (owner_id) REFERENCES public.users(id),
+  constraint ck_organizations_name CHECK (((char_length((name)::text) >= 1) AND (char_length((name)::text) <= 200))),
+  constraint ck_organizations_slug CHECK (((slug)::text ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'::text)),
+  constraint ck_organizations_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'suspended'::character varying, 'deleted'::character varying])::text[])))
+);
+alter table public.organizations owner to novax_owner;
+comment on table public.organizations is 'A tenant. Everything with an org_id belongs to exactly one.';
+grant insert, select on table public.organizations to novax_definer;
+grant select on table public.organizations to novax_api;
+grant select on table public.organizations to novax_backup;
+grant select on table public.organizations to novax_readonly;
+grant select on table public.organizations to novax_worker;
+alter table public.organizations enable row level security;
+alter table public.organizations force row level security;
+grant update (name) on public.organizations to novax_api;
+grant update (slug) on public.organizations to novax_api;
+comment on column public.organizations.settings is 'Configuration of the organization, by key.';
+grant update (settings) on public.organizations to novax_api;
+comment on column public.organizations.owner_id is 'The accountable owner; always a member with role owner (checked at commit).';
+grant update (owner_id) on public.organizations to novax_api;
+grant update (status) on public.organizations to novax_api;
+grant update (version) on public.organizations to novax_api;
+CREATE INDEX idx_organizations_owner_id ON public.organizations USING btree (owner_id);
+CREATE UNIQUE INDEX idx_organizations_slug ON public.organizations USING btree (slug) WHERE ((status)::text <> 'deleted'::text);
+CREATE CONSTRAINT TRIGGER check_owner AFTER INSERT OR UPDATE OF owner_id ON public.organizations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.organizations FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy organizations_select_novax_api on public.organizations as permissive for select to novax_api
+  using ((id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy organizations_select_novax_readonly on public.organizations as permissive for select to novax_readonly
+  using ((id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy organizations_select_novax_worker on public.organizations as permissive for select to novax_worker
+  using ((id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy organizations_update_novax_api on public.organizations as permissive for update to novax_api
+  using ((id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))))
+  with check ((id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+
+create table public.person_keys (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  wrapped_key bytea,
+  key_id character varying not null,
+  destroyed_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint person_keys_pkey PRIMARY KEY (id),
+  constraint fk_person_keys_user FOREIGN KEY (user_id) REFERENCES public.users(id),
+  constraint ck_person_keys_destroyed CHECK (((destroyed_at IS NULL) = (wrapped_key IS NOT NULL)))
+);
+alter table public.person_keys owner to novax_owner;
+comment on table public.person_keys is 'The key that seals one person''s fields in audit snapshots. Erasing a person destroys the key; the audit rows and their seals stay.';
+grant insert, select on table public.person_keys to novax_api;
+grant select on table public.person_keys to novax_backup;
+alter table public.person_keys enable row level security;
+alter table public.person_keys force row level security;
+comment on column public.person_keys.wrapped_key is 'Data key wrapped under the key named in key_id; null once destroyed.';
+grant update (wrapped_key) on public.person_keys to novax_api;
+grant update (destroyed_at) on public.person_keys to novax_api;
+CREATE UNIQUE INDEX idx_person_keys_user_id ON public.person_keys USING btree (user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.person_keys FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy person_keys_insert_novax_api on public.person_keys as permissive for insert to novax_api
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy person_keys_select_novax_api on public.person_keys as permissive for select to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy person_keys_update_novax_api on public.person_keys as permissive for update to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.projects (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  name character varying not null,
+  description text,
+  ai_context jsonb default '{}'::jsonb not null,
+  language character varying default 'english'::character varying not null,
+  status character varying default 'active'::character varying not null,
+  version integer default 1 not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint projects_pkey PRIMARY KEY (id),
+  constraint fk_projects_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint ck_projects_language CHECK (((language)::text = ANY ((ARRAY['simple'::character varying, 'english'::character varying, 'indonesian'::character varying])::text[]))),
+  constraint ck_projects_name CHECK (((char_length((name)::text) >= 1) AND (char_length((name)::text) <= 200))),
+  constraint ck_projects_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'archived'::character varying, 'deleted'::character varying])::text[])))
+);
+alter table public.projects owner to novax_owner;
+comment on table public.projects is 'A body of work inside an organization.';
+grant delete, select on table public.projects to novax_worker;
+grant insert, select on table public.projects to novax_api;
+grant select on table public.projects to novax_backup;
+grant select on table public.projects to novax_definer;
+grant select on table public.projects to novax_readonly;
+alter table public.projects enable row level security;
+alter table public.projects force row level security;
+grant update (name) on public.projects to novax_api;
+grant update (description) on public.projects to novax_api;
+comment on column public.projects.ai_context is 'How the AI should see and treat this project: domain, keywords, classification, ai_instructions, relationships.';
+grant update (ai_context) on public.projects to novax_api;
+comment on column public.projects.language is 'Text search configuration that its documents start with.';
+grant update (language) on public.projects to novax_api;
+grant update (status) on public.projects to novax_api;
+grant update (version) on public.projects to novax_api;
+CREATE INDEX idx_projects_org_id_created_at_id ON public.projects USING btree (org_id, created_at DESC, id DESC);
+CREATE UNIQUE INDEX idx_projects_org_id_id ON public.projects USING btree (org_id, id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.projects FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy projects_delete_novax_worker on public.projects as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy projects_insert_novax_api on public.projects as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))) AND (((status)::text <> 'deleted'::text) OR (org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))))));
+create policy projects_select_novax_api on public.projects as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy projects_select_novax_readonly on public.projects as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy projects_select_novax_worker on public.projects as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy projects_update_novax_api on public.projects as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))))
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))) AND (((status)::text <> 'deleted'::text) OR (org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))))));
+
+create table public.recovery_codes (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  code_hash character varying not null,
+  used_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  constraint recovery_codes_pkey PRIMARY KEY (id),
+  constraint fk_recovery_codes_user FOREIGN KEY (user_id) REFERENCES public.users(id)
+);
+alter table public.recovery_codes owner to novax_owner;
+comment on table public.recovery_codes is 'One-time codes that stand in for a lost factor; hashed like passwords.';
+grant delete, insert, select on table public.recovery_codes to novax_api;
+grant select on table public.recovery_codes to novax_backup;
+alter table public.recovery_codes enable row level security;
+alter table public.recovery_codes force row level security;
+grant update (used_at) on public.recovery_codes to novax_api;
+CREATE INDEX idx_recovery_codes_user_id ON public.recovery_codes USING btree (user_id);
+create policy recovery_codes_delete_novax_api on public.recovery_codes as permissive for delete to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy recovery_codes_insert_novax_api on public.recovery_codes as permissive for insert to novax_api
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy recovery_codes_select_novax_api on public.recovery_codes as permissive for select to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy recovery_codes_update_novax_api on public.recovery_codes as permissive for update to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.refresh_tokens (
+  id uuid default gen_random_uuid() not null,
+  session_id uuid not null,
+  family_id uuid not null,
+  token_hash bytea not null,
+  status character varying default 'active'::character varying not null,
+  replaced_by_id uuid,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint refresh_tokens_pkey PRIMARY KEY (id),
+  constraint fk_refresh_tokens_replaced_by FOREIGN KEY (replaced_by_id) REFERENCES public.refresh_tokens(id) ON DELETE SET NULL,
+  constraint fk_refresh_tokens_session FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE,
+  constraint ck_refresh_tokens_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'rotated'::character varying, 'revoked'::character varying])::text[]))),
+  constraint ck_refresh_tokens_token_hash CHECK ((octet_length(token_hash) = 32))
+);
+alter table public.refresh_tokens owner to novax_owner;
+comment on table public.refresh_tokens is 'One-time refresh tokens. Every rotation adds a row to the family; using a rotated one again revokes family and session.';
+grant insert, select, update on table public.refresh_tokens to novax_definer;
+grant select on table public.refresh_tokens to novax_backup;
+alter table public.refresh_tokens enable row level security;
+alter table public.refresh_tokens force row level security;
+comment on column public.refresh_tokens.family_id is 'All tokens that descend from one sign-in.';
+comment on column public.refresh_tokens.token_hash is 'SHA-256 of the token; the token itself is never stored.';
+CREATE INDEX idx_refresh_tokens_family_id ON public.refresh_tokens USING btree (family_id);
+CREATE INDEX idx_refresh_tokens_replaced_by_id ON public.refresh_tokens USING btree (replaced_by_id);
+CREATE INDEX idx_refresh_tokens_session_id ON public.refresh_tokens USING btree (session_id);
+CREATE UNIQUE INDEX idx_refresh_tokens_token_hash ON public.refresh_tokens USING btree (token_hash);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.refresh_tokens FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+
+create table public.retention_policies (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  entity_type character varying not null,
+  retain_days integer not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint retention_policies_pkey PRIMARY KEY (id),
+  constraint fk_retention_policies_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint ck_retention_policies_entity_type CHECK (((entity_type)::text = ANY ((ARRAY['documents'::character varying, 'document_versions'::character varying, 'projects'::character varying, 'comments'::character varying, 'attachments'::character varying, 'notifications'::character varying])::text[]))),
+  constraint ck_retention_policies_retain_days CHECK (((retain_days >= 1) AND (retain_days <= 36500)))
+);
+alter table public.retention_policies owner to novax_owner;
+comment on table public.retention_policies is 'How long an organization keeps what is deleted or superseded, by kind, before the purge.';
+grant delete, insert, select on table public.retention_policies to novax_api;
+grant select on table public.retention_policies to novax_backup;
+grant select on table public.retention_policies to novax_readonly;
+grant select on table public.retention_policies to novax_worker;
+alter table public.retention_policies enable row level security;
+alter table public.retention_policies force row level security;
+grant update (retain_days) on public.retention_policies to novax_api;
+CREATE UNIQUE INDEX idx_retention_policies_org_id_entity_type ON public.retention_policies USING btree (org_id, entity_type);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.retention_policies FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy retention_policies_delete_novax_api on public.retention_policies as permissive for delete to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy retention_policies_insert_novax_api on public.retention_policies as permissive for insert to novax_api
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy retention_policies_select_novax_api on public.retention_policies as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy retention_policies_select_novax_readonly on public.retention_policies as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy retention_policies_select_novax_worker on public.retention_policies as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy retention_policies_update_novax_api on public.retention_policies as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+
+create table public.schema_migration_files (
+  version bigint not null,
+  name character varying(200) not null,
+  sha256 character varying(64) not null,
+  applied_at timestamp with time zone default now() not null,
+  duration_ms integer,
+  constraint schema_migration_files_pkey PRIMARY KEY (version),
+  constraint schema_migration_files_sha256_check CHECK (((sha256)::text ~ '^[0-9a-f]{64}$'::text))
+);
+alter table public.schema_migration_files owner to novax_owner;
+comment on table public.schema_migration_files is 'Checksums of the applied migrations, so that an edited file is noticed.';
+grant select on table public.schema_migration_files to novax_backup;
+
+create table public.schema_migrations (
+  version bigint not null,
+  dirty boolean not null,
+  constraint schema_migrations_pkey PRIMARY KEY (version)
+);
+alter table public.schema_migrations owner to novax_owner;
+comment on table public.schema_migrations is 'One row: the version the schema is at, as golang-migrate keeps it. No row before the first migration.';
+grant select on table public.schema_migrations to novax_backup;
+
+create table public.sessions (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  sid_hash bytea not null,
+  ip_address inet,
+  user_agent character varying,
+  last_seen_at timestamp with time zone default now() not null,
+  idle_expires_at timestamp with time zone not null,
+  absolute_expires_at timestamp with time zone not null,
+  revoked_at timestamp with time zone,
+  revoked_reason character varying,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint sessions_pkey PRIMARY KEY (id),
+  constraint fk_sessions_user FOREIGN KEY (user_id) REFERENCES public.users(id),
+  constraint ck_sessions_revoked CHECK (((revoked_at IS NULL) = (revoked_reason IS NULL))),
+  constraint ck_sessions_sid_hash CHECK ((octet_length(sid_hash) = 32))
+);
+alter table public.sessions owner to novax_owner;
+comment on table public.sessions is 'One sign-in on one device. This table is the truth; session:{sid hash} in Valkey is its cache.';
+grant delete on table public.sessions to novax_worker;
+grant insert, select, update on table public.sessions to novax_definer;
+grant select on table public.sessions to novax_backup;
+alter table public.sessions enable row level security;
+alter table public.sessions force row level security;
+grant select (id) on public.sessions to novax_api;
+grant select (id) on public.sessions to novax_worker;
+grant select (user_id) on public.sessions to novax_api;
+grant select (user_id) on public.sessions to novax_worker;
+comment on column public.sessions.sid_hash is 'SHA-256 of the secret session id; the id itself is never stored.';
+grant select (ip_address) on public.sessions to novax_api;
+grant select (user_agent) on public.sessions to novax_api;
+grant select (last_seen_at) on public.sessions to novax_api;
+grant select (idle_expires_at) on public.sessions to novax_api;
+grant select (idle_expires_at) on public.sessions to novax_worker;
+grant select (absolute_expires_at) on public.sessions to novax_api;
+grant select (absolute_expires_at) on public.sessions to novax_worker;
+grant select (revoked_at) on public.sessions to novax_api;
+grant select (revoked_at) on public.sessions to novax_worker;
+grant select (revoked_reason) on public.sessions to novax_api;
+grant select (created_at) on public.sessions to novax_api;
+grant select (created_at) on public.sessions to novax_worker;
+grant select (updated_at) on public.sessions to novax_api;
+CREATE UNIQUE INDEX idx_sessions_sid_hash ON public.sessions USING btree (sid_hash);
+CREATE INDEX idx_sessions_user_id_created_at ON public.sessions USING btree (user_id, created_at);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy sessions_delete_novax_worker on public.sessions as permissive for delete to novax_worker
+  using (true);
+create policy sessions_select_novax_api on public.sessions as permissive for select to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy sessions_select_novax_worker on public.sessions as permissive for select to novax_worker
+  using (true);
+
+create table public.tasks (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  project_id uuid not null,
+  document_id uuid,
+  assignee_id uuid,
+  creator_id uuid not null,
+  title character varying not null,
+  description text,
+  priority character varying default 'medium'::character varying not null,
+  status character varying default 'todo'::character varying not null,
+  "position" double precision default 0 not null,
+  due_date timestamp with time zone,
+  completed_at timestamp with time zone,
+  ai_metadata jsonb default '{}'::jsonb not null,
+  ai_updated_at timestamp with time zone,
+  version integer default 1 not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint tasks_pkey PRIMARY KEY (id),
+  constraint fk_tasks_assignee FOREIGN KEY (org_id, assignee_id) REFERENCES public.org_members(org_id, user_id) ON DELETE SET NULL (assignee_id),
+  constraint fk_tasks_creator FOREIGN KEY (creator_id) REFERENCES public.users(id),
+  constraint fk_tasks_document FOREIGN KEY (org_id, document_id) REFERENCES public.documents(org_id, id) ON DELETE SET NULL (document_id),
+  constraint fk_tasks_project FOREIGN KEY (org_id, project_id) REFERENCES public.projects(org_id, id) ON DELETE CASCADE,
+  constraint ck_tasks_priority CHECK (((priority)::text = ANY ((ARRAY['critical'::character varying, 'high'::character varying, 'medium'::character varying, 'low'::character varying])::text[]))),
+  constraint ck_tasks_status CHECK (((status)::text = ANY ((ARRAY['todo'::character varying, 'in_progress'::character varying, 'review'::character varying, 'done'::character varying])::text[]))),
+  constraint ck_tasks_title CHECK (((char_length((title)::text) >= 1) AND (char_length((title)::text) <= 500)))
+);
+alter table public.tasks owner to novax_owner;
+comment on table public.tasks is 'A piece of work on a project''s board.';
+grant delete, insert, select on table public.tasks to novax_api;
+grant delete, select on table public.tasks to novax_worker;
+grant select on table public.tasks to novax_backup;
+grant select on table public.tasks to novax_definer;
+grant select on table public.tasks to novax_readonly;
+alter table public.tasks enable row level security;
+alter table public.tasks force row level security;
+grant select (id) on public.tasks to ai_agent_role;
+grant select (org_id) on public.tasks to ai_agent_role;
+grant select (project_id) on public.tasks to ai_agent_role;
+grant update (project_id) on public.tasks to novax_api;
+grant select (document_id) on public.tasks to ai_agent_role;
+grant update (document_id) on public.tasks to novax_api;
+comment on column public.tasks.assignee_id is 'A member of the organization; empty again when they leave.';
+grant update (assignee_id) on public.tasks to novax_api;
+grant select (title) on public.tasks to ai_agent_role;
+grant update (title) on public.tasks to novax_api;
+grant select (description) on public.tasks to ai_agent_role;
+grant update (description) on public.tasks to novax_api;
+grant select (priority) on public.tasks to ai_agent_role;
+grant update (priority) on public.tasks to novax_api;
+grant select (status) on public.tasks to ai_agent_role;
+grant update (status) on public.tasks to novax_api;
+comment on column public.tasks."position" is 'Order inside a board column, ascending; a move takes a value between its neighbours.';
+grant update ("position") on public.tasks to novax_api;
+grant select (due_date) on public.tasks to ai_agent_role;
+grant update (due_date) on public.tasks to novax_api;
+grant update (completed_at) on public.tasks to novax_api;
+comment on column public.tasks.ai_metadata is 'Open facts an AI noted, by key.';
+grant select (ai_metadata), update (ai_metadata) on public.tasks to ai_agent_role;
+grant update (ai_metadata) on public.tasks to novax_worker;
+grant select (ai_updated_at) on public.tasks to ai_agent_role;
+grant update (ai_updated_at) on public.tasks to novax_worker;
+grant select (version) on public.tasks to ai_agent_role;
+grant update (version) on public.tasks to novax_api;
+grant select (created_at) on public.tasks to ai_agent_role;
+grant select (updated_at) on public.tasks to ai_agent_role;
+CREATE INDEX idx_tasks_assignee_id ON public.tasks USING btree (assignee_id);
+CREATE INDEX idx_tasks_creator_id ON public.tasks USING btree (creator_id);
+CREATE INDEX idx_tasks_due_date ON public.tasks USING btree (due_date);
+CREATE INDEX idx_tasks_org_id_assignee_id ON public.tasks USING btree (org_id, assignee_id) WHERE (assignee_id IS NOT NULL);
+CREATE INDEX idx_tasks_org_id_document_id ON public.tasks USING btree (org_id, document_id) WHERE (document_id IS NOT NULL);
+CREATE UNIQUE INDEX idx_tasks_org_id_id ON public.tasks USING btree (org_id, id);
+CREATE INDEX idx_tasks_org_id_project_id_created_at_id ON public.tasks USING btree (org_id, project_id, created_at DESC, id DESC);
+CREATE INDEX idx_tasks_project_id_status ON public.tasks USING btree (project_id, status, "position");
+CREATE TRIGGER set_ai_updated_at BEFORE UPDATE OF ai_metadata ON public.tasks FOR EACH ROW WHEN ((old.ai_metadata IS DISTINCT FROM new.ai_metadata)) EXECUTE FUNCTION private.set_ai_updated_at();
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.tasks FOR EACH ROW WHEN ((((((((((((((old.org_id IS DISTINCT FROM new.org_id) OR (old.project_id IS DISTINCT FROM new.project_id)) OR (old.document_id IS DISTINCT FROM new.document_id)) OR (old.assignee_id IS DISTINCT FROM new.assignee_id)) OR (old.creator_id IS DISTINCT FROM new.creator_id)) OR ((old.title)::text IS DISTINCT FROM (new.title)::text)) OR (old.description IS DISTINCT FROM new.description)) OR ((old.priority)::text IS DISTINCT FROM (new.priority)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old."position" IS DISTINCT FROM new."position")) OR (old.due_date IS DISTINCT FROM new.due_date)) OR (old.completed_at IS DISTINCT FROM new.completed_at)) OR (old.version IS DISTINCT FROM new.version))) EXECUTE FUNCTION private.set_updated_at();
+create policy tasks_delete_novax_api on public.tasks as permissive for delete to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))));
+create policy tasks_delete_novax_worker on public.tasks as permissive for delete to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy tasks_insert_novax_api on public.tasks as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))) AND (creator_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy tasks_select_ai_agent_role on public.tasks as permissive for select to ai_agent_role
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy tasks_select_novax_api on public.tasks as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)))))));
+create policy tasks_select_novax_readonly on public.tasks as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy tasks_select_novax_worker on public.tasks as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy tasks_update_ai_agent_role on public.tasks as permissive for update to ai_agent_role
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy tasks_update_novax_api on public.tasks as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))))));
+create policy tasks_update_novax_worker on public.tasks as permissive for update to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.totp_factors (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  secret_ciphertext bytea not null,
+  key_id character varying not null,
+  status character varying default 'pending'::character varying not null,
+  last_used_step bigint,
+  confirmed_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint totp_factors_pkey PRIMARY KEY (id),
+  constraint fk_totp_factors_user FOREIGN KEY (user_id) REFERENCES public.users(id),
+  constraint ck_totp_factors_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'active'::character varying, 'disabled'::character varying])::text[])))
+);
+alter table public.totp_factors owner to novax_owner;
+comment on table public.totp_factors is 'Time-based one-time password factors (RFC 6238).';
+grant delete, insert, select, update on table public.totp_factors to novax_api;
+grant select on table public.totp_factors to novax_backup;
+alter table public.totp_factors enable row level security;
+alter table public.totp_factors force row level security;
+comment on column public.totp_factors.secret_ciphertext is 'Shared secret, sealed by the application under the key named in key_id.';
+comment on column public.totp_factors.last_used_step is 'Last accepted time step: a code works once.';
+CREATE UNIQUE INDEX idx_totp_factors_user_id ON public.totp_factors USING btree (user_id) WHERE ((status)::text = 'active'::text);
+CREATE INDEX idx_totp_factors_user_id_created_at ON public.totp_factors USING btree (user_id, created_at);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.totp_factors FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy totp_factors_delete_novax_api on public.totp_factors as permissive for delete to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy totp_factors_insert_novax_api on public.totp_factors as permissive for insert to novax_api
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy totp_factors_select_novax_api on public.totp_factors as permissive for select to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy totp_factors_update_novax_api on public.totp_factors as permissive for update to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.usage_samples (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  metric character varying not null,
+  value double precision not null,
+  labels jsonb default '{}'::jsonb not null,
+  sampled_at timestamp with time zone default now() not null,
+  created_at timestamp with time zone default now() not null,
+  constraint usage_samples_pkey PRIMARY KEY (id, sampled_at),
+  constraint ck_usage_samples_metric CHECK (((char_length((metric)::text) >= 1) AND (char_length((metric)::text) <= 100)))
+) partition by RANGE (sampled_at);
+alter table public.usage_samples owner to novax_owner;
+comment on table public.usage_samples is 'What an organization used, over time. No runtime role reads it: private.usage_for_current_org does. May be a hypertable.';
+grant insert on table public.usage_samples to novax_worker;
+grant select on table public.usage_samples to novax_backup;
+grant select on table public.usage_samples to novax_definer;
+alter table public.usage_samples enable row level security;
+alter table public.usage_samples force row level security;
+CREATE INDEX idx_usage_samples_org_id_metric_sampled_at ON ONLY public.usage_samples USING btree (org_id, metric, sampled_at);
+create policy usage_samples_insert_novax_worker on public.usage_samples as permissive for insert to novax_worker
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+-- partition public.usage_samples_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
+-- monthly partitions public.usage_samples_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
+
+create table public.users (
+  id uuid default gen_random_uuid() not null,
+  email character varying not null,
+  email_normalized character varying not null,
+  username character varying not null,
+  username_normalized character varying not null,
+  password_hash character varying not null,
+  profile_metadata jsonb default '{}'::jsonb not null,
+  status character varying default 'active'::character varying not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint users_pkey PRIMARY KEY (id),
+  constraint ck_users_email CHECK (((char_length((email)::text) >= 3) AND (char_length((email)::text) <= 254))),
+  constraint ck_users_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'suspended'::character varying, 'deleted'::character varying])::text[]))),
+  constraint ck_users_username CHECK (((char_length((username)::text) >= 1) AND (char_length((username)::text) <= 64)))
+);
+alter table public.users owner to novax_owner;
+comment on table public.users is 'A person with an account. Deleted people keep their row, so that what they wrote keeps its author.';
+grant insert, select, update on table public.users to novax_definer;
+grant select on table public.users to novax_backup;
+alter table public.users enable row level security;
+alter table public.users force row level security;
+grant select (id) on public.users to novax_api;
+grant select (id) on public.users to novax_readonly;
+grant select (id) on public.users to novax_worker;
+grant select (email) on public.users to novax_readonly;
+grant select (email) on public.users to novax_worker;
+grant select (email), update (email) on public.users to novax_api;
+comment on column public.users.email_normalized is 'Lower-case form computed by the application: lower(email) in a query under row-level security could not use an index.';
+grant select (email_normalized) on public.users to novax_readonly;
+grant select (email_normalized) on public.users to novax_worker;
+grant select (email_normalized), update (email_normalized) on public.users to novax_api;
+grant select (username) on public.users to novax_readonly;
+grant select (username) on public.users to novax_worker;
+grant select (username), update (username) on public.users to novax_api;
+comment on column public.users.username_normalized is 'Lower-case form computed by the application, unique among people who are not deleted.';
+grant select (username_normalized) on public.users to novax_readonly;
+grant select (username_normalized) on public.users to novax_worker;
+grant select (username_normalized), update (username_normalized) on public.users to novax_api;
+comment on column public.users.password_hash is 'Argon2id in PHC form; readable by private.login_lookup alone.';
+comment on column public.users.profile_metadata is 'Display name, locale and the like; readable by the AI.';
+grant select (profile_metadata) on public.users to novax_readonly;
+grant select (profile_metadata) on public.users to novax_worker;
+grant select (profile_metadata), update (profile_metadata) on public.users to novax_api;
+grant select (status) on public.users to novax_api;
+grant select (status) on public.users to novax_readonly;
+grant select (status) on public.users to novax_worker;
+grant select (created_at) on public.users to novax_api;
+grant select (created_at) on public.users to novax_readonly;
+grant select (created_at) on public.users to novax_worker;
+grant select (updated_at) on public.users to novax_api;
+grant select (updated_at) on public.users to novax_readonly;
+grant select (updated_at) on public.users to novax_worker;
+CREATE UNIQUE INDEX idx_users_email_normalized ON public.users USING btree (email_normalized) WHERE ((status)::text <> 'deleted'::text);
+CREATE UNIQUE INDEX idx_users_username_normalized ON public.users USING btree (username_normalized) WHERE ((status)::text <> 'deleted'::text);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy users_select_novax_api on public.users as permissive for select to novax_api
+  using ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy users_select_novax_readonly on public.users as permissive for select to novax_readonly
+  using ((id IN ( SELECT m.user_id
+   FROM public.org_members m
+  WHERE (m.org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))));
+create policy users_select_novax_worker on public.users as permissive for select to novax_worker
+  using ((id IN ( SELECT m.user_id
+   FROM app.memberships m
+  WHERE (m.org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))));
+create policy users_update_novax_api on public.users as permissive for update to novax_api
+  using ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.webhook_deliveries (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  webhook_id uuid not null,
+  event_id uuid not null,
+  event_type character varying not null,
+  status character varying default 'pending'::character varying not null,
+  attempts integer default 0 not null,
+  next_attempt_at timestamp with time zone default now() not null,
+  response_status smallint,
+  response_ms integer,
+  last_error text,
+  delivered_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint webhook_deliveries_pkey PRIMARY KEY (id, created_at),
+  constraint fk_webhook_deliveries_webhook FOREIGN KEY (org_id, webhook_id) REFERENCES public.webhooks(org_id, id) ON DELETE CASCADE,
+  constraint ck_webhook_deliveries_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'delivered'::character varying, 'failed'::character varying])::text[])))
+) partition by RANGE (created_at);
+alter table public.webhook_deliveries owner to novax_owner;
+comment on table public.webhook_deliveries is 'One event owed to one webhook, and how its delivery went.';
+grant insert, select, update on table public.webhook_deliveries to novax_worker;
+grant select on table public.webhook_deliveries to novax_api;
+grant select on table public.webhook_deliveries to novax_backup;
+grant select on table public.webhook_deliveries to novax_readonly;
+alter table public.webhook_deliveries enable row level security;
+alter table public.webhook_deliveries force row level security;
+grant update (status) on public.webhook_deliveries to novax_api;
+grant update (next_attempt_at) on public.webhook_deliveries to novax_api;
+CREATE INDEX idx_webhook_deliveries_event_id ON ONLY public.webhook_deliveries USING btree (event_id);
+CREATE INDEX idx_webhook_deliveries_org_id_webhook_id_created_at ON ONLY public.webhook_deliveries USING btree (org_id, webhook_id, created_at);
+CREATE INDEX idx_webhook_deliveries_status_next_attempt_at ON ONLY public.webhook_deliveries USING btree (status, next_attempt_at) WHERE ((status)::text = 'pending'::text);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.webhook_deliveries FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy webhook_deliveries_insert_novax_worker on public.webhook_deliveries as permissive for insert to novax_worker
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy webhook_deliveries_select_novax_api on public.webhook_deliveries as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy webhook_deliveries_select_novax_readonly on public.webhook_deliveries as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy webhook_deliveries_select_novax_worker on public.webhook_deliveries as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy webhook_deliveries_update_novax_api on public.webhook_deliveries as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy webhook_deliveries_update_novax_worker on public.webhook_deliveries as permissive for update to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+-- partition public.webhook_deliveries_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
+-- monthly partitions public.webhook_deliveries_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
+
+create table public.webhooks (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  creator_id uuid not null,
+  url character varying not null,
+  description character varying,
+  event_types character varying[] default '{}'::character varying[] not null,
+  secret_ciphertext bytea not null,
+  key_id character varying not null,
+  status character varying default 'active'::character varying not null,
+  failure_count integer default 0 not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint webhooks_pkey PRIMARY KEY (id),
+  constraint fk_webhooks_creator FOREIGN KEY (creator_id) REFERENCES public.users(id),
+  constraint fk_webhooks_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint ck_webhooks_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'paused'::character varying, 'disabled'::character varying])::text[]))),
+  constraint ck_webhooks_url CHECK ((((url)::text ~ '^https://'::text) AND (char_length((url)::text) <= 2048)))
+);
+alter table public.webhooks owner to novax_owner;
+comment on table public.webhooks is 'An address of another system that is told of events.';
+grant delete, insert on table public.webhooks to novax_api;
+grant select on table public.webhooks to novax_backup;
+grant select on table public.webhooks to novax_worker;
+alter table public.webhooks enable row level security;
+alter table public.webhooks force row level security;
+grant select (id) on public.webhooks to novax_api;
+grant select (id) on public.webhooks to novax_readonly;
+grant select (org_id) on public.webhooks to novax_api;
+grant select (org_id) on public.webhooks to novax_readonly;
+grant select (creator_id) on public.webhooks to novax_api;
+grant select (creator_id) on public.webhooks to novax_readonly;
+grant select (url) on public.webhooks to novax_readonly;
+grant select (url), update (url) on public.webhooks to novax_api;
+grant select (description) on public.webhooks to novax_readonly;
+grant select (description), update (description) on public.webhooks to novax_api;
+comment on column public.webhooks.event_types is 'Empty: all.';
+grant select (event_types) on public.webhooks to novax_readonly;
+grant select (event_types), update (event_types) on public.webhooks to novax_api;
+comment on column public.webhooks.secret_ciphertext is 'Signing secret, sealed by the application under the key named in key_id.';
+grant update (secret_ciphertext) on public.webhooks to novax_api;
+grant select (key_id) on public.webhooks to novax_readonly;
+grant select (key_id), update (key_id) on public.webhooks to novax_api;
+grant select (status) on public.webhooks to novax_readonly;
+grant select (status), update (status) on public.webhooks to novax_api;
+grant update (status) on public.webhooks to novax_worker;
+grant select (failure_count) on public.webhooks to novax_api;
+grant select (failure_count) on public.webhooks to novax_readonly;
+grant update (failure_count) on public.webhooks to novax_worker;
+grant select (created_at) on public.webhooks to novax_api;
+grant select (created_at) on public.webhooks to novax_readonly;
+grant select (updated_at) on public.webhooks to novax_api;
+grant select (updated_at) on public.webhooks to novax_readonly;
+CREATE INDEX idx_webhooks_creator_id ON public.webhooks USING btree (creator_id);
+CREATE UNIQUE INDEX idx_webhooks_org_id_id ON public.webhooks USING btree (org_id, id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.webhooks FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy webhooks_delete_novax_api on public.webhooks as permissive for delete to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy webhooks_insert_novax_api on public.webhooks as permissive for insert to novax_api
+  with check (((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))) AND (creator_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+create policy webhooks_select_novax_api on public.webhooks as permissive for select to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy webhooks_select_novax_readonly on public.webhooks as permissive for select to novax_readonly
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy webhooks_select_novax_worker on public.webhooks as permissive for select to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy webhooks_update_novax_api on public.webhooks as permissive for update to novax_api
+  using ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))))
+  with check ((org_id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+create policy webhooks_update_novax_worker on public.webhooks as permissive for update to novax_worker
+  using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
+
+CREATE OR REPLACE FUNCTION ai.replace_embeddings(p_source_type character varying, p_source_id uuid, p_model_id smallint, p_chunks jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_org_id uuid := nullif(current_setting('app.current_org_id', true), '')::uuid;
+  v_count integer;
+begin
+  if v_org_id is null then
+    raise exception 'app.current_org_id is not set' using errcode = 'insufficient_privilege';
+  end if;
+  if p_source_type not in ('document', 'task', 'comment', 'attachment') then
+    raise exception 'unknown source type' using errcode = 'invalid_parameter_value';
+  end if;
+  -- The composite foreign keys refuse a source of another organization.
+  delete from public.ai_embeddings
+  where org_id = v_org_id and source_id = p_source_id and source_type = p_source_type and model_id = p_model_id;
+  insert into public.ai_embeddings
+    (org_id, document_id, task_id, comment_id, attachment_id, model_id, dims, chunk_no, char_from, char_to, content_hash, embedding, metadata)
+  select
+    v_org_id,
+    case when p_source_type = 'document' then p_source_id end,
+    case when p_source_type = 'task' then p_source_id end,
+    case when p_source_type = 'comment' then p_source_id end,
+    case when p_source_type = 'attachment' then p_source_id end,
+    p_model_id,
+    c.dims,
+    c.chunk_no,
+    c.char_from,
+    c.char_to,
+    decode(c.content_hash, 'hex'),
+    c.embedding::text::public.vector(1536),
+    coalesce(c.metadata, '{}')
+  from jsonb_to_recordset(p_chunks) as c (
+    chunk_no integer, char_from integer, char_to integer, dims smallint, content_hash text, embedding jsonb, metadata jsonb
+  );
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$function$;
+alter function ai.replace_embeddings(p_source_type character varying, p_source_id uuid, p_model_id smallint, p_chunks jsonb) owner to novax_definer;
+comment on function ai.replace_embeddings(p_source_type character varying, p_source_id uuid, p_model_id smallint, p_chunks jsonb) is 'Replaces all vectors of one source and model in app.current_org_id; p_chunks is an array of {chunk_no, char_from, char_to, dims, content_hash (hex), embedding (1536 numbers), metadata}. Returns how many were stored.';
+grant execute on function ai.replace_embeddings(p_source_type character varying, p_source_id uuid, p_model_id smallint, p_chunks jsonb) to ai_agent_role;
+grant execute on function ai.replace_embeddings(p_source_type character varying, p_source_id uuid, p_model_id smallint, p_chunks jsonb) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.accept_invitation(p_token_hash bytea, p_user_id uuid)
+ RETURNS TABLE(outcome character varying, org_id uuid, role character varying)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_invitation public.invitations;
+begin
+  perform private.require_self(p_user_id);
+  select i.* into v_invitation from public.invitations i where i.token_hash = p_token_hash for update;
+  if not found then
+    return query select 'unknown'::varchar, null::uuid, null::varchar;
+    return;
+  end if;
+  -- Whoever holds the mail holds the token; it is still meant for one address.
+  if v_invitation.status <> 'pending' or v_invitation.expires_at <= clock_timestamp()
+    or not exists (
+      select from public.users u
+      where u.id = p_user_id and u.status = 'active' and u.email_normalized = v_invitation.email_normalized
+    )
+    or not exists (select from public.organizations o where o.id = v_invitation.org_id and o.status = 'active') then
+    return query select 'expired'::varchar, null::uuid, null::varchar;
+    return;
+  end if;
+  insert into public.org_members (org_id, user_id, role) values (v_invitation.org_id, p_user_id, v_invitation.role)
+  on conflict (org_id, user_id) do nothing;
+  update public.invitations set status = 'accepted', accepted_at = clock_timestamp(), accepted_by_id = p_user_id where id = v_invitation.id;
+  return query select 'accepted'::varchar, m.org_id, m.role from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id;
+end
+$function$;
+alter function private.accept_invitation(p_token_hash bytea, p_user_id uuid) owner to novax_definer;
+comment on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) is 'Redeems an invitation for oneself, once: accepted, expired (also: withdrawn, used, meant for another address) or unknown.';
+grant execute on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) to novax_api;
+
+CREATE OR REPLACE PROCEDURE private.add_policies(IN p_table regclass, IN p_role name, IN p_commands character varying[], IN p_condition text, IN p_check text DEFAULT NULL::text)
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $procedure$
+declare
+  v_command varchar;
+begin
+  if p_condition is null then
+    raise exception 'no condition given for the policies of %', p_table;
+  end if;
+  foreach v_command in array p_commands loop
+    execute format(
+      'create policy %I on %s for %s to %I %s %s',
+      (select relname from pg_class where oid = p_table) || '_' || v_command || '_' || p_role,
+      p_table,
+      v_command,
+      p_role,
+      case when v_command <> 'insert' then format('using (%s)', p_condition) end,
+      case when v_command in ('insert', 'update') then format('with check (%s)', coalesce(p_check, p_condition)) end
+    );
+  end loop;
+end
+$procedure$;
+alter procedure private.add_policies(IN p_table regclass, IN p_role name, IN p_commands character varying[], IN p_condition text, IN p_check text) owner to novax_owner;
+comment on procedure private.add_policies(IN p_table regclass, IN p_role name, IN p_commands character varying[], IN p_condition text, IN p_check text) is 'One policy per command for one role, named {table}_{command}_{role}; p_check replaces the condition for new rows.';
+
+CREATE OR REPLACE FUNCTION private.api_key_by_hash(p_key_hash bytea)
+ RETURNS TABLE(api_key_id uuid, org_id uuid, user_id uuid, user_status character varying, scopes character varying[], status character varying, expires_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select k.id, k.org_id, k.creator_id, u.status, k.scopes, k.status, k.expires_at
+  from public.api_keys k
+  join public.users u on u.id = k.creator_id
+  where k.key_hash = p_key_hash
+$function$;
+alter function private.api_key_by_hash(p_key_hash bytea) owner to novax_definer;
+comment on function private.api_key_by_hash(p_key_hash bytea) is 'The key behind a secret. The caller decides: active key, active creator, not expired.';
+grant execute on function private.api_key_by_hash(p_key_hash bytea) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb DEFAULT NULL::jsonb, p_new_value jsonb DEFAULT NULL::jsonb, p_ip_address inet DEFAULT NULL::inet, p_request_id character varying DEFAULT NULL::character varying)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_actor(p_actor_type, p_actor_id, p_entity_id);
+  insert into public.audit_log (org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, new_value, ip_address, request_id)
+  values (null, p_actor_type, p_actor_id, p_action, p_entity_type, p_entity_id, p_old_value, p_new_value, p_ip_address, p_request_id);
+end
+$function$;
+alter function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) owner to novax_definer;
+comment on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) is 'An audit row without organization: accounts, sessions, the platform itself.';
+grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) to novax_api;
+grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.change_password(p_user_id uuid, p_password_hash character varying)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_self(p_user_id);
+  update public.users set password_hash = p_password_hash where id = p_user_id and status = 'active';
+  return found;
+end
+$function$;
+alter function private.change_password(p_user_id uuid, p_password_hash character varying) owner to novax_definer;
+comment on function private.change_password(p_user_id uuid, p_password_hash character varying) is 'Stores a new hash for oneself; also the rehash after a sign-in.';
+grant execute on function private.change_password(p_user_id uuid, p_password_hash character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.check_owner()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_org_id uuid;
+begin
+  if tg_table_name = 'organizations' then
+    v_org_id := new.id;
+  elsif tg_op = 'DELETE' then
+    v_org_id := old.org_id;
+  else
+    v_org_id := new.org_id;
+  end if;
+  if exists (
+    select from public.organizations o
+    where o.id = v_org_id
+      and not exists (
+        select from public.org_members m where m.org_id = o.id and m.user_id = o.owner_id and m.role = 'owner'
+      )
+  ) then
+    raise exception 'organization % would be left without its owner', v_org_id
+      using errcode = 'check_violation', constraint = 'ck_organizations_owner_is_member', table = 'organizations', schema = 'public';
+  end if;
+  return null;
+end
+$function$;
+alter function private.check_owner() owner to novax_definer;
+comment on function private.check_owner() is 'At commit: owner_id of an organization is one of its members and has role owner, so there is always at least one.';
+grant execute on function private.check_owner() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.co_members(p_org_id uuid)
+ RETURNS TABLE(user_id uuid, username character varying, email character varying, role character varying, status character varying, joined_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select m.user_id, u.username, u.email, m.role, u.status, m.joined_at
+  from public.org_members m
+  join public.users u on u.id = m.user_id
+  where m.org_id = p_org_id
+    and m.org_id = coalesce((select nullif(current_setting('app.current_org_id', true), '')::uuid), m.org_id)
+    and exists (
+      select from app.memberships mine
+      where mine.user_id = (select nullif(current_setting('app.current_user_id', true), '')::uuid) and mine.org_id = p_org_id
+    )
+  order by m.joined_at, m.user_id
+$function$;
+alter function private.co_members(p_org_id uuid) owner to novax_definer;
+comment on function private.co_members(p_org_id uuid) is 'The members of an organization one belongs to; nothing for anyone else.';
+grant execute on function private.co_members(p_org_id uuid) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.count_embeddings()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if tg_op = 'INSERT' then
+    insert into public.org_stats as s (org_id, embedding_count)
+    select org_id, count(*) from changed group by org_id order by org_id
+    on conflict (org_id) do update set embedding_count = s.embedding_count + excluded.embedding_count;
+  else
+    update public.org_stats s set embedding_count = s.embedding_count - gone.n
+    from (select org_id, count(*) as n from changed group by org_id order by org_id) gone
+    where s.org_id = gone.org_id;
+  end if;
+  return null;
+end
+$function$;
+alter function private.count_embeddings() owner to novax_definer;
+comment on function private.count_embeddings() is 'Adds what one statement inserted, subtracts what it deleted: one update per statement and organization.';
+grant execute on function private.count_embeddings() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.create_organization(p_org_id uuid, p_name character varying, p_slug character varying, p_user_id uuid, p_settings jsonb DEFAULT '{}'::jsonb)
+ RETURNS TABLE(id uuid, name character varying, slug character varying, settings jsonb, owner_id uuid, status character varying, version integer, created_at timestamp with time zone, updated_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  perform private.require_self(p_user_id);
+  if not exists (select from public.users u where u.id = p_user_id and u.status = 'active') then
+    raise exception 'no active user' using errcode = 'insufficient_privilege';
+  end if;
+  return query
+    insert into public.organizations as o (id, name, slug, owner_id, settings)
+    values (coalesce(p_org_id, gen_random_uuid()), p_name, p_slug, p_user_id, p_settings)
+    returning o.id, o.name, o.slug, o.settings, o.owner_id, o.status, o.version, o.created_at, o.updated_at;
+  insert into public.org_members (org_id, user_id, role)
+  select o.id, p_user_id, 'owner' from public.organizations o where o.slug = p_slug and o.status <> 'deleted';
+end
+$function$;
+alter function private.create_organization(p_org_id uuid, p_name character varying, p_slug character varying, p_user_id uuid, p_settings jsonb) owner to novax_definer;
+comment on function private.create_organization(p_org_id uuid, p_name character varying, p_slug character varying, p_user_id uuid, p_settings jsonb) is 'An organization and its first owner, oneself. A taken slug raises unique_violation on idx_organizations_slug.';
+grant execute on function private.create_organization(p_org_id uuid, p_name character varying, p_slug character varying, p_user_id uuid, p_settings jsonb) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.create_refresh_token(p_id uuid, p_session_id uuid, p_family_id uuid, p_token_hash bytea, p_expires_at timestamp with time zone)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_id uuid;
+begin
+  insert into public.refresh_tokens (id, session_id, family_id, token_hash, expires_at)
+  select coalesce(p_id, gen_random_uuid()), s.id, p_family_id, p_token_hash, least(p_expires_at, s.absolute_expires_at)
+  from public.sessions s
+  where s.id = p_session_id and s.revoked_at is null
+    and (private.current_user_id() is null or s.user_id = private.current_user_id())
+    -- The first of its family: later ones come by rotation alone.
+    and not exists (select from public.refresh_tokens t where t.session_id = s.id)
+  returning id into v_id;
+  if v_id is null then
+    raise exception 'no session to issue a refresh token for' using errcode = 'insufficient_privilege';
+  end if;
+  return v_id;
+end
+$function$;
+alter function private.create_refresh_token(p_id uuid, p_session_id uuid, p_family_id uuid, p_token_hash bytea, p_expires_at timestamp with time zone) owner to novax_definer;
+comment on function private.create_refresh_token(p_id uuid, p_session_id uuid, p_family_id uuid, p_token_hash bytea, p_expires_at timestamp with time zone) is 'The first refresh token of a new session.';
+grant execute on function private.create_refresh_token(p_id uuid, p_session_id uuid, p_family_id uuid, p_token_hash bytea, p_expires_at timestamp with time zone) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.create_session(p_id uuid, p_sid_hash bytea, p_user_id uuid, p_ip_address inet, p_user_agent character varying, p_idle_expires_at timestamp with time zone, p_absolute_expires_at timestamp with time zone)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_id uuid;
+begin
+  if private.current_user_id() is not null then
+    perform private.require_self(p_user_id);
+  end if;
+  insert into public.sessions (id, sid_hash, user_id, ip_address, user_agent, idle_expires_at, absolute_expires_at)
+  select coalesce(p_id, gen_random_uuid()), p_sid_hash, u.id, p_ip_address, p_user_agent, least(p_idle_expires_at, p_absolute_expires_at), p_absolute_expires_at
+  from public.users u
+  where u.id = p_user_id and u.status = 'active'
+  returning id into v_id;
+  if v_id is null then
+    raise exception 'no active user' using errcode = 'insufficient_privilege';
+  end if;
+  return v_id;
+end
+$function$;
+alter function private.create_session(p_id uuid, p_sid_hash bytea, p_user_id uuid, p_ip_address inet, p_user_agent character varying, p_idle_expires_at timestamp with time zone, p_absolute_expires_at timestamp with time zone) owner to novax_definer;
+comment on function private.create_session(p_id uuid, p_sid_hash bytea, p_user_id uuid, p_ip_address inet, p_user_agent character varying, p_idle_expires_at timestamp with time zone, p_absolute_expires_at timestamp with time zone) is 'Opens a session for an active person, after the caller has verified who they are.';
+grant execute on function private.create_session(p_id uuid, p_sid_hash bytea, p_user_id uuid, p_ip_address inet, p_user_agent character varying, p_idle_expires_at timestamp with time zone, p_absolute_expires_at timestamp with time zone) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.current_user_id()
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select nullif(current_setting('app.current_user_id', true), '')::uuid $function$;
+alter function private.current_user_id() owner to novax_definer;
+comment on function private.current_user_id() is 'app.current_user_id, or null.';
+
+CREATE OR REPLACE FUNCTION private.end_session(p_session_id uuid, p_reason character varying)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_ended boolean;
+begin
+  update public.sessions set revoked_at = now(), revoked_reason = p_reason where id = p_session_id and revoked_at is null;
+  v_ended := found;
+  update public.refresh_tokens set status = 'revoked' where session_id = p_session_id and status = 'active';
+  return v_ended;
+end
+$function$;
+alter function private.end_session(p_session_id uuid, p_reason character varying) owner to novax_definer;
+comment on function private.end_session(p_session_id uuid, p_reason character varying) is 'Revokes a session and its live refresh tokens. For the functions of this file; no role may call it.';
+
+CREATE OR REPLACE FUNCTION private.ensure_embedding_model(p_name character varying, p_provider character varying, p_dims smallint, p_threshold real DEFAULT NULL::real)
+ RETURNS smallint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_model public.embedding_models;
+  v_partition integer;
+begin
+  select * into v_model from public.embedding_models where name = p_name;
+  if not found then
+    -- Two processes that meet a new model together agree on one id.
+    perform pg_advisory_xact_lock(hashtextextended('private.ensure_embedding_model', 0));
+    select * into v_model from public.embedding_models where name = p_name;
+  end if;
+  if not found then
+    insert into public.embedding_models (id, name, provider, dims, similarity_threshold)
+    select coalesce(max(id), 0) + 1, p_name, p_provider, p_dims, p_threshold from public.embedding_models
+    returning * into v_model;
+    for v_partition in 0..7 loop
+      execute format(
+        'create index %I on public.%I using hnsw ((embedding::public.halfvec(1536)) public.halfvec_cosine_ops)'
+        || ' with (m = 16, ef_construction = 64) where model_id = %s',
+        format('idx_ai_embeddings_p%s_embedding_model_%s', v_partition, v_model.id),
+        format('ai_embeddings_p%s', v_partition),
+        v_model.id
+      );
+    end loop;
+  end if;
+  if v_model.dims <> p_dims then
+    raise exception 'model % is registered with % dimensions, not %', p_name, v_model.dims, p_dims using errcode = 'check_violation';
+  end if;
+  return v_model.id;
+end
+$function$;
+alter function private.ensure_embedding_model(p_name character varying, p_provider character varying, p_dims smallint, p_threshold real) owner to novax_owner;
+comment on function private.ensure_embedding_model(p_name character varying, p_provider character varying, p_dims smallint, p_threshold real) is 'Id of the model of this name; a new one is registered and gets its partial HNSW index on every partition (empty, hence instant). A known name with other dimensions is refused.';
+grant execute on function private.ensure_embedding_model(p_name character varying, p_provider character varying, p_dims smallint, p_threshold real) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.ensure_partitions(p_months_ahead integer DEFAULT 3)
+ RETURNS TABLE(parent text, partition text, created boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_parent record;
+  v_month timestamptz;
+  v_from text;
+  v_to text;
+  v_columns text;
+  v_trigger record;
+begin
+  if p_months_ahead not between 0 and 60 then
+    raise exception 'months ahead must lie between 0 and 60' using errcode = 'invalid_parameter_value';
+  end if;
+  -- Two keepers at once would race to the same name.
+  perform pg_advisory_xact_lock(hashtextextended('private.ensure_partitions', 0));
+  for v_parent in
+    select c.oid, c.relname, a.attname as key, d.relname as default_partition
+    from pg_partitioned_table p
+    join pg_class c on c.oid = p.partrelid
+    join pg_attribute a on a.attrelid = c.oid and a.attnum = p.partattrs[0] and a.atttypid = 'timestamptz'::regtype
+    left join pg_class d on d.oid = p.partdefid
+    where p.partstrat = 'r' and p.partnatts = 1 and c.relnamespace = 'public'::regnamespace
+    order by c.relname
+  loop
+    for v_month in
+      select generate_series(
+        date_trunc('month', now() at time zone 'UTC'),
+        date_trunc('month', now() at time zone 'UTC') + make_interval(months => p_months_ahead),
+        interval '1 month'
+      ) at time zone 'UTC'
+    loop
+      parent := v_parent.relname;
+      partition := v_parent.relname || to_char(v_month at time zone 'UTC', '_YYYY_MM');
+      created := to_regclass(format('public.%I', partition)) is null;
+      if created then
+        v_from := to_char(v_month at time zone 'UTC', 'YYYY-MM-DD') || ' 00:00:00+00';
+        v_to := to_char(v_month at time zone 'UTC' + interval '1 month', 'YYYY-MM-DD') || ' 00:00:00+00';
+        begin
+          execute format('create table public.%I partition of public.%I for values from (%L) to (%L)', partition, parent, v_from, v_to);
+        exception when check_violation then
+          -- Rows of this month already wait in the DEFAULT partition: take it off, make the month, move the rows, put it back.
+          select string_agg(quote_ident(attname), ', ' order by attnum) into v_columns
+          from pg_attribute where attrelid = v_parent.oid and attnum > 0 and not attisdropped and attgenerated = '';
+          execute format('alter table public.%I no force row level security', parent);
+          execute format('alter table public.%I detach partition public.%I', parent, v_parent.default_partition);
+          execute format('alter table public.%I no force row level security', v_parent.default_partition);
+          execute format('alter table public.%I disable trigger user', v_parent.default_partition);
+          execute format('create table public.%I partition of public.%I for values from (%L) to (%L)', partition, parent, v_from, v_to);
+          execute format(
+            'insert into public.%I (%s) overriding system value select %s from public.%I where %I >= %L and %I < %L',
+            parent, v_columns, v_columns, v_parent.default_partition, v_parent.key, v_from, v_parent.key, v_to
+          );
+          execute format(
+            'delete from public.%I where %I >= %L and %I < %L',
+            v_parent.default_partition, v_parent.key, v_from, v_parent.key, v_to
+          );
+          execute format('alter table public.%I enable trigger user', v_parent.default_partition);
+          execute format('alter table public.%I attach partition public.%I default', parent, v_parent.default_partition);
+          execute format('alter table public.%I force row level security', v_parent.default_partition);
+          execute format('alter table public.%I force row level security', parent);
+        end;
+        -- Policies are not inherited by partitions: closed here, a partition named directly shows nothing to anyone.
+        execute format('alter table public.%I enable row level security', partition);
+        execute format('alter table public.%I force row level security', partition);
+        -- Nor are statement triggers, such as the one that refuses TRUNCATE of the audit trail.
+        for v_trigger in
+          select pg_get_triggerdef(t.oid) as definition from pg_trigger t
+          where t.tgrelid = v_parent.oid and not t.tgisinternal and t.tgtype & 1 = 0
+        loop
+          execute replace(v_trigger.definition, format(' ON public.%I ', parent), format(' ON public.%I ', partition));
+        end loop;
+      end if;
+      return next;
+    end loop;
+  end loop;
+end
+$function$;
+alter function private.ensure_partitions(p_months_ahead integer) owner to novax_owner;
+comment on function private.ensure_partitions(p_months_ahead integer) is 'Makes the missing monthly partitions (UTC months, this one and the given number ahead) of every RANGE-partitioned table of schema public; rows that fell into a DEFAULT partition move to their month.';
+grant execute on function private.ensure_partitions(p_months_ahead integer) to novax_migrator;
+grant execute on function private.ensure_partitions(p_months_ahead integer) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying DEFAULT NULL::character varying, p_traceparent character varying DEFAULT NULL::character varying, p_causation_id uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT now())
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_actor(p_actor_type, p_actor_id, p_aggregate_id);
+  insert into public.events (
+    event_id, org_id, event_type, aggregate_type, aggregate_id, aggregate_version, schema_version, payload, actor_type, actor_id,
+    request_id, traceparent, causation_id, occurred_at
+  )
+  values (
+    coalesce(p_event_id, gen_random_uuid()), null, p_event_type, p_aggregate_type, p_aggregate_id, p_aggregate_version, p_schema_version,
+    p_payload, p_actor_type, p_actor_id, p_request_id, p_traceparent, p_causation_id, p_occurred_at
+  );
+end
+$function$;
+alter function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) owner to novax_definer;
+comment on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) is 'An outbox row without organization, such as user.registered.';
+grant execute on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) to novax_api;
+grant execute on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) to novax_worker;
+
+CREATE OR REPLACE PROCEDURE private.force_rls(IN p_table regclass)
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $procedure$
+begin
+  execute format('alter table %s enable row level security', p_table);
+  execute format('alter table %s force row level security', p_table);
+end
+$procedure$;
+alter procedure private.force_rls(IN p_table regclass) owner to novax_owner;
+comment on procedure private.force_rls(IN p_table regclass) is 'Row-level security for everyone, the table''s owner included.';
+
+CREATE OR REPLACE FUNCTION private.in_current_org(p_column name DEFAULT 'org_id'::name)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select format('%I = (select nullif(current_setting(''app.current_org_id'', true), '''')::uuid)', p_column)
+$function$;
+alter function private.in_current_org(p_column name) owner to novax_owner;
+comment on function private.in_current_org(p_column name) is 'Condition: the row belongs to app.current_org_id.';
+
+CREATE OR REPLACE FUNCTION private.index_document()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if new.language is null then
+    new.language := coalesce((select p.language from public.projects p where p.org_id = new.org_id and p.id = new.project_id), 'english');
+  end if;
+  -- A tsvector holds at most 1 MiB of lexemes; a quarter of a million characters stay below it whatever they are.
+  new.search_vector :=
+    setweight(to_tsvector(new.language::regconfig, coalesce(new.title, '')), 'A')
+    || setweight(to_tsvector(new.language::regconfig, left(coalesce(new.content, ''), 250000)), 'B');
+  return new;
+end
+$function$;
+alter function private.index_document() owner to novax_definer;
+comment on function private.index_document() is 'Fills documents.search_vector in the document''s language, and the language from its project.';
+grant execute on function private.index_document() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.is_self(p_column name DEFAULT 'user_id'::name)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select format('%I = (select nullif(current_setting(''app.current_user_id'', true), '''')::uuid)', p_column)
+$function$;
+alter function private.is_self(p_column name) owner to novax_owner;
+comment on function private.is_self(p_column name) is 'Condition: the column names app.current_user_id.';
+
+CREATE OR REPLACE FUNCTION private.keep_document_version()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  insert into public.document_versions (org_id, document_id, version, author_id, title, content, content_format, status, written_at)
+  values (old.org_id, old.id, old.version, coalesce(old.editor_id, old.author_id), old.title, old.content, old.content_format, old.status, old.updated_at);
+  return null;
+end
+$function$;
+alter function private.keep_document_version() owner to novax_definer;
+comment on function private.keep_document_version() is 'Stores what a document was whenever its version changes.';
+grant execute on function private.keep_document_version() to novax_owner;
+
+CREATE OR REPLACE PROCEDURE private.keep_updated_at(IN p_table regclass)
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $procedure$
+begin
+  execute format('create trigger set_updated_at before update on %s for each row execute function private.set_updated_at()', p_table);
+end
+$procedure$;
+alter procedure private.keep_updated_at(IN p_table regclass) owner to novax_owner;
+comment on procedure private.keep_updated_at(IN p_table regclass) is 'Gives a table its updated_at trigger.';
+
+CREATE OR REPLACE FUNCTION private.login_lookup(p_email_normalized character varying)
+ RETURNS TABLE(user_id uuid, password_hash character varying, status character varying, email character varying, username character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select u.id, u.password_hash, u.status, u.email, u.username
+  from public.users u
+  where u.email_normalized = p_email_normalized and u.status <> 'deleted'
+$function$;
+alter function private.login_lookup(p_email_normalized character varying) owner to novax_definer;
+comment on function private.login_lookup(p_email_normalized character varying) is 'The only reader of password_hash.';
+grant execute on function private.login_lookup(p_email_normalized character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.mark_document_editor()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  new.editor_id := coalesce(nullif(current_setting('app.current_user_id', true), '')::uuid, new.editor_id);
+  return new;
+end
+$function$;
+alter function private.mark_document_editor() owner to novax_definer;
+comment on function private.mark_document_editor() is 'Records who changed a document, where a person did.';
+grant execute on function private.mark_document_editor() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.member_of(p_least character varying, p_column name DEFAULT 'org_id'::name)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select format(
+    '%1$I = any (array(select m.org_id from app.memberships m'
+    || ' where m.user_id = (select nullif(current_setting(''app.current_user_id'', true), '''')::uuid)'
+    || ' and m.org_id = coalesce((select nullif(current_setting(''app.current_org_id'', true), '''')::uuid), m.org_id)%2$s))',
+    p_column,
+    case p_least
+      when 'viewer' then ''
+      when 'member' then ' and m.role in (''owner'', ''admin'', ''member'')'
+      when 'admin' then ' and m.role in (''owner'', ''admin'')'
+      when 'owner' then ' and m.role = ''owner'''
+    end
+  )
+$function$;
+alter function private.member_of(p_least character varying, p_column name) owner to novax_owner;
+comment on function private.member_of(p_least character varying, p_column name) is 'Condition: the row''s organization is one in which app.current_user_id has at least this role (and is app.current_org_id when set). Null, hence an error, for an unknown role.';
+
+CREATE OR REPLACE FUNCTION private.organization_ids()
+ RETURNS TABLE(org_id uuid)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select o.id from public.organizations o where o.status <> 'deleted' order by o.id $function$;
+alter function private.organization_ids() owner to novax_definer;
+comment on function private.organization_ids() is 'For schedules that visit every organization, one at a time, with app.current_org_id set.';
+grant execute on function private.organization_ids() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.refresh_ai_views()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  refresh materialized view concurrently private.mv_ai_document_context;
+  refresh materialized view concurrently private.mv_ai_task_intelligence;
+end
+$function$;
+alter function private.refresh_ai_views() owner to novax_definer;
+comment on function private.refresh_ai_views() is 'Refreshes both without blocking readers; works where MAINTAIN does not exist.';
+grant execute on function private.refresh_ai_views() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception '% is append-only: % refused', tg_table_name, tg_op using errcode = 'insufficient_privilege';
+end
+$function$;
+alter function private.refuse_change() owner to novax_definer;
+comment on function private.refuse_change() is 'Stops UPDATE, DELETE and TRUNCATE whatever the grants say.';
+grant execute on function private.refuse_change() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying)
+ RETURNS TABLE(id uuid, email character varying, username character varying, status character varying, created_at timestamp with time zone)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  insert into public.users (id, email, email_normalized, username, username_normalized, password_hash)
+  values (coalesce(p_id, gen_random_uuid()), p_email, p_email_normalized, p_username, p_username_normalized, p_password_hash)
+  returning id, email, username, status, created_at
+$function$;
+alter function private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying) owner to novax_definer;
+comment on function private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying) is 'Makes an account. A taken address or name raises unique_violation on idx_users_email_normalized or idx_users_username_normalized.';
+grant execute on function private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.require_actor(p_actor_type character varying, p_actor_id uuid, p_subject_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_user_id uuid := private.current_user_id();
+begin
+  if session_user = 'novax_worker' then
+    if p_actor_type in ('ai', 'system') then
+      return;
+    end if;
+  elsif p_actor_type = 'system' and p_actor_id is null then
+    return;
+  elsif p_actor_type in ('user', 'api_key') and p_actor_id is not null then
+    -- Signed in: oneself. Not yet (registration, sign-in): the person the record is about.
+    if p_actor_id = coalesce(v_user_id, p_subject_id) then
+      return;
+    end if;
+  end if;
+  raise exception 'the actor is not the caller' using errcode = 'insufficient_privilege';
+end
+$function$;
+alter function private.require_actor(p_actor_type character varying, p_actor_id uuid, p_subject_id uuid) owner to novax_definer;
+comment on function private.require_actor(p_actor_type character varying, p_actor_id uuid, p_subject_id uuid) is 'Refuses records in another''s name.';
+
+CREATE OR REPLACE FUNCTION private.require_self(p_user_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_user_id is distinct from private.current_user_id() then
+    raise exception 'not the current user' using errcode = 'insufficient_privilege';
+  end if;
+end
+$function$;
+alter function private.require_self(p_user_id uuid) owner to novax_definer;
+comment on function private.require_self(p_user_id uuid) is 'Refuses to act for anyone but app.current_user_id.';
+
+CREATE OR REPLACE FUNCTION private.revoke_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_count integer;
+begin
+  perform private.require_self(p_user_id);
+  select count(*) filter (where private.end_session(s.id, p_reason)) into v_count
+  from public.sessions s
+  where s.user_id = p_user_id and s.revoked_at is null and s.id is distinct from p_keep_session_id;
+  return v_count;
+end
+$function$;
+alter function private.revoke_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying) owner to novax_definer;
+comment on function private.revoke_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying) is 'Ends all of one''s sessions but one, as after a change of password; a null id to keep ends them all.';
+grant execute on function private.revoke_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.revoke_session(p_session_id uuid, p_reason character varying)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if private.current_user_id() is null
+    or not exists (select from public.sessions s where s.id = p_session_id and s.user_id = private.current_user_id()) then
+    return false;
+  end if;
+  return private.end_session(p_session_id, p_reason);
+end
+$function$;
+alter function private.revoke_session(p_session_id uuid, p_reason character varying) owner to novax_definer;
+comment on function private.revoke_session(p_session_id uuid, p_reason character varying) is 'Ends one of one''s own sessions; false when there was nothing to end.';
+grant execute on function private.revoke_session(p_session_id uuid, p_reason character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.revoke_session_by_hash(p_sid_hash bytea, p_reason character varying)
+ RETURNS boolean
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce((select private.end_session(s.id, p_reason) from public.sessions s where s.sid_hash = p_sid_hash), false)
+$function$;
+alter function private.revoke_session_by_hash(p_sid_hash bytea, p_reason character varying) owner to novax_definer;
+comment on function private.revoke_session_by_hash(p_sid_hash bytea, p_reason character varying) is 'Ends the session whose secret id the caller holds.';
+grant execute on function private.revoke_session_by_hash(p_sid_hash bytea, p_reason character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.revoke_session_by_refresh_token(p_token_hash bytea, p_reason character varying)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_session_id uuid;
+begin
+  select t.session_id into v_session_id from public.refresh_tokens t where t.token_hash = p_token_hash;
+  if v_session_id is not null then
+    perform private.end_session(v_session_id, p_reason);
+  end if;
+  return v_session_id;
+end
+$function$;
+alter function private.revoke_session_by_refresh_token(p_token_hash bytea, p_reason character varying) owner to novax_definer;
+comment on function private.revoke_session_by_refresh_token(p_token_hash bytea, p_reason character varying) is 'Signs out by refresh token; returns the session, or null for an unknown token.';
+grant execute on function private.revoke_session_by_refresh_token(p_token_hash bytea, p_reason character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.rotate_refresh_token(p_old_hash bytea, p_new_id uuid, p_new_hash bytea, p_idle interval)
+ RETURNS TABLE(outcome character varying, session_id uuid, user_id uuid, family_id uuid, expires_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_token public.refresh_tokens;
+  v_session public.sessions;
+  v_user_status varchar;
+  v_expires_at timestamptz;
+begin
+  -- The row lock makes one of several concurrent callers the first; the others see what it left.
+  select t.* into v_token from public.refresh_tokens t where t.token_hash = p_old_hash for update;
+  if not found then
+    return query select 'unknown'::varchar, null::uuid, null::uuid, null::uuid, null::timestamptz;
+    return;
+  end if;
+  select s.* into v_session from public.sessions s where s.id = v_token.session_id for update;
+  select u.status into v_user_status from public.users u where u.id = v_session.user_id;
+  if v_token.status = 'rotated' then
+    perform private.end_session(v_session.id, 'refresh_token_reused');
+    return query select 'reused'::varchar, v_session.id, v_session.user_id, v_token.family_id, null::timestamptz;
+    return;
+  end if;
+  if v_token.status = 'revoked' or v_token.expires_at <= clock_timestamp() or v_session.revoked_at is not null
+    or v_session.absolute_expires_at <= clock_timestamp() or v_user_status <> 'active' then
+    return query select 'expired'::varchar, v_session.id, v_session.user_id, v_token.family_id, null::timestamptz;
+    return;
+  end if;
+  v_expires_at := least(clock_timestamp() + p_idle, v_session.absolute_expires_at);
+  insert into public.refresh_tokens (id, session_id, family_id, token_hash, expires_at)
+  values (p_new_id, v_session.id, v_token.family_id, p_new_hash, v_expires_at);
+  update public.refresh_tokens set status = 'rotated', used_at = clock_timestamp(), replaced_by_id = p_new_id where id = v_token.id;
+  update public.sessions set last_seen_at = clock_timestamp(), idle_expires_at = v_expires_at where id = v_session.id;
+  return query select 'rotated'::varchar, v_session.id, v_session.user_id, v_token.family_id, v_expires_at;
+end
+$function$;
+alter function private.rotate_refresh_token(p_old_hash bytea, p_new_id uuid, p_new_hash bytea, p_idle interval) owner to novax_definer;
+comment on function private.rotate_refresh_token(p_old_hash bytea, p_new_id uuid, p_new_hash bytea, p_idle interval) is 'Trades a token for its successor, once: rotated, reused (family and session are revoked), expired or unknown. The caller must COMMIT whatever the outcome, or a reuse goes unpunished.';
+grant execute on function private.rotate_refresh_token(p_old_hash bytea, p_new_id uuid, p_new_hash bytea, p_idle interval) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.search_documents(q text, p_org uuid, p_project uuid, p_limit integer)
+ RETURNS TABLE(id uuid, project_id uuid, title character varying, snippet text, score real, updated_at timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_org_id uuid := nullif(current_setting('app.current_org_id', true), '')::uuid;
+  v_simple tsquery := websearch_to_tsquery('simple', q);
+  v_english tsquery := websearch_to_tsquery('english', q);
+  v_indonesian tsquery := websearch_to_tsquery('indonesian', q);
+begin
+  if session_user in ('novax_worker', 'novax_ai') then
+    if p_org is distinct from v_org_id then
+      return;
+    end if;
+  elsif p_org is distinct from coalesce(v_org_id, p_org)
+    or not exists (
+      select from app.memberships m
+      where m.user_id = nullif(current_setting('app.current_user_id', true), '')::uuid and m.org_id = p_org
+    ) then
+    return;
+  end if;
+  return query
+    -- Apart from its joins: with the project in it, the planner expects one row and reads the whole organization instead of the text index.
+    with matching as materialized (
+      select d.id, d.org_id, d.project_id, d.title, d.language, d.updated_at,
+        case d.language when 'english' then v_english when 'indonesian' then v_indonesian else v_simple end as query,
+        -- 1 | 32: divided by 1 + log(length), then mapped into 0..1.
+        ts_rank_cd(
+          d.search_vector, case d.language when 'english' then v_english when 'indonesian' then v_indonesian else v_simple end, 1 | 32
+        ) as score
+      from public.documents d
+      where d.org_id = p_org
+        and d.status in ('draft', 'active')
+        and (p_project is null or d.project_id = p_project)
+        -- One arm per language, each a lookup in the same index.
+        and (
+          (d.language = 'english' and d.search_vector @@ v_english)
+          or (d.language = 'indonesian' and d.search_vector @@ v_indonesian)
+          or (d.language = 'simple' and d.search_vector @@ v_simple)
+        )
+    ),
+    best as materialized (
+      select m.*
+      from matching m
+      join public.projects p on p.org_id = m.org_id and p.id = m.project_id and p.status <> 'deleted'
+      order by m.score desc, m.updated_at desc, m.id
+      limit least(greatest(coalesce(p_limit, 20), 1), 100)
+    )
+    select b.id, b.project_id, b.title,
+      -- Only the rows that are returned are highlighted, and only so far into each.
+      ts_headline(
+        b.language::regconfig, left(d.content, 100000), b.query,
+        'StartSel=«, StopSel=», MaxFragments=2, MaxWords=24, MinWords=8, FragmentDelimiter=" … "'
+      ),
+      b.score,
+      b.updated_at
+    from best b
+    join public.documents d on d.org_id = p_org and d.id = b.id
+    order by b.score desc, b.updated_at desc, b.id;
+end
+$function$;
+alter function private.search_documents(q text, p_org uuid, p_project uuid, p_limit integer) owner to novax_definer;
+comment on function private.search_documents(q text, p_org uuid, p_project uuid, p_limit integer) is 'Full-text search in one organization the caller belongs to (for the worker and the AI: app.current_org_id); nothing for anyone else. q in web-search syntax; at most 100 hits; matches in «».';
+grant execute on function private.search_documents(q text, p_org uuid, p_project uuid, p_limit integer) to novax_api;
+grant execute on function private.search_documents(q text, p_org uuid, p_project uuid, p_limit integer) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.session_by_hash(p_sid_hash bytea)
+ RETURNS TABLE(session_id uuid, user_id uuid, user_status character varying, expires_at timestamp with time zone, absolute_expires_at timestamp with time zone, revoked_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select s.id, s.user_id, u.status, least(s.idle_expires_at, s.absolute_expires_at), s.absolute_expires_at, s.revoked_at
+  from public.sessions s
+  join public.users u on u.id = s.user_id
+  where s.sid_hash = p_sid_hash
+$function$;
+alter function private.session_by_hash(p_sid_hash bytea) owner to novax_definer;
+comment on function private.session_by_hash(p_sid_hash bytea) is 'The session behind a secret id. The caller decides: active user, not revoked, not expired.';
+grant execute on function private.session_by_hash(p_sid_hash bytea) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.set_ai_updated_at()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  new.ai_updated_at := now();
+  return new;
+end
+$function$;
+alter function private.set_ai_updated_at() owner to novax_definer;
+comment on function private.set_ai_updated_at() is 'Keeps ai_updated_at of the row whose ai_ columns changed.';
+grant execute on function private.set_ai_updated_at() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.set_updated_at()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  new.updated_at := now();
+  return new;
+end
+$function$;
+alter function private.set_updated_at() owner to novax_definer;
+comment on function private.set_updated_at() is 'Keeps updated_at; where some columns must not count (AI columns of documents and tasks), the trigger''s WHEN says so.';
+grant execute on function private.set_updated_at() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.sync_membership()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if tg_op <> 'INSERT' and (tg_op = 'DELETE' or (old.user_id, old.org_id) is distinct from (new.user_id, new.org_id)) then
+    delete from app.memberships where user_id = old.user_id and org_id = old.org_id;
+  end if;
+  if tg_op <> 'DELETE' then
+    insert into app.memberships (user_id, org_id, role) values (new.user_id, new.org_id, new.role)
+    on conflict (user_id, org_id) do update set role = excluded.role;
+  end if;
+  return null;
+end
+$function$;
+alter function private.sync_membership() owner to novax_definer;
+comment on function private.sync_membership() is 'Keeps app.memberships equal to org_members; runs as novax_definer because callers may not write it.';
+grant execute on function private.sync_membership() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update public.sessions s
+  set last_seen_at = now(), idle_expires_at = greatest(s.idle_expires_at, least(p_idle_expires_at, s.absolute_expires_at))
+  where s.sid_hash = p_sid_hash and s.revoked_at is null and least(s.idle_expires_at, s.absolute_expires_at) > now()
+  returning s.idle_expires_at
+$function$;
+alter function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) owner to novax_definer;
+comment on function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) is 'Slides a live session''s idle end, never beyond its absolute end; null when it is over.';
+grant execute on function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.usage_for_current_org(p_metric character varying, p_from timestamp with time zone, p_to timestamp with time zone, p_bucket interval)
+ RETURNS TABLE(bucket timestamp with time zone, samples bigint, total double precision, peak double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select date_bin(p_bucket, u.sampled_at, timestamptz '2000-01-01 00:00:00+00') as bucket, count(*), sum(u.value), max(u.value)
+  from public.usage_samples u
+  where u.org_id = (select nullif(current_setting('app.current_org_id', true), '')::uuid)
+    and exists (
+      select from app.memberships m
+      where m.user_id = (select nullif(current_setting('app.current_user_id', true), '')::uuid) and m.org_id = u.org_id
+    )
+    and u.metric = p_metric and u.sampled_at >= p_from and u.sampled_at < p_to
+  group by 1
+  order by 1
+  limit 10000
+$function$;
+alter function private.usage_for_current_org(p_metric character varying, p_from timestamp with time zone, p_to timestamp with time zone, p_bucket interval) owner to novax_definer;
+comment on function private.usage_for_current_org(p_metric character varying, p_from timestamp with time zone, p_to timestamp with time zone, p_bucket interval) is 'Usage of app.current_org_id in buckets, for its members; the samples themselves are readable by nobody.';
+grant execute on function private.usage_for_current_org(p_metric character varying, p_from timestamp with time zone, p_to timestamp with time zone, p_bucket interval) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.user_profile(p_user_id uuid)
+ RETURNS TABLE(id uuid, email character varying, username character varying, profile_metadata jsonb, status character varying, created_at timestamp with time zone, updated_at timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_self(p_user_id);
+  return query
+    select u.id, u.email, u.username, u.profile_metadata, u.status, u.created_at, u.updated_at
+    from public.users u where u.id = p_user_id;
+end
+$function$;
+alter function private.user_profile(p_user_id uuid) owner to novax_definer;
+comment on function private.user_profile(p_user_id uuid) is 'One''s own profile.';
+grant execute on function private.user_profile(p_user_id uuid) to novax_api;
+
+-- alter default privileges for role novax_definer on functions: execute to novax_definer
+-- alter default privileges for role novax_owner on functions: execute to novax_owner
+-- alter default privileges for role novax_owner on schemas: usage to novax_backup, create to novax_owner, usage to novax_owner
+-- alter default privileges for role novax_owner on sequences: select to novax_backup, select to novax_owner, update to novax_owner, usage to novax_owner
+-- alter default privileges for role novax_owner on tables: select to novax_backup, delete to novax_owner, insert to novax_owner, maintain to novax_owner, references to novax_owner, select to novax_owner, trigger to novax_owner, truncate to novax_owner, update to novax_owner
