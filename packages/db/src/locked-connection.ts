@@ -1,0 +1,36 @@
+/** A direct connection that holds session-level advisory locks, and runs its owner's statements on the same session. */
+import pg from 'pg';
+import type { Statement, Value } from './statement.ts';
+
+export interface LockedConnection extends AsyncDisposable {
+  /** Tries for the locks `(lockClass, 0…count−1)` not yet held; answers all that are. Losing the session loses them all. */
+  hold(lockClass: number, count: number): Promise<readonly number[]>;
+  sql<Row>(statement: Statement<Row>, values: readonly Value[]): Promise<readonly Row[]>;
+}
+
+/** Connects. Throws when the database cannot be reached; once the connection breaks every call throws. */
+export async function openLockedConnection(url: string): Promise<LockedConnection> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, application_name: 'novax-locked', keepAlive: true });
+  // The failing call reports the loss; without a listener the event would end the process.
+  client.on('error', () => undefined);
+  await client.connect();
+  const held = new Set<number>();
+  return {
+    async hold(lockClass, count) {
+      for (let key = 0; key < count; key++) {
+        if (held.has(key)) continue;
+        const { rows } = await client.query<{ ok: boolean }>('select pg_try_advisory_lock($1::int, $2::int) as ok', [lockClass, key]);
+        if (rows[0]?.ok === true) held.add(key);
+      }
+      return [...held];
+    },
+    async sql<Row>(statement: Statement<Row>, values: readonly Value[]) {
+      const { rows } = await client.query({ name: statement.name, text: statement.text, values: [...values] });
+      // The statement's declaration is the typed edge.
+      return rows as readonly Row[];
+    },
+    async [Symbol.asyncDispose]() {
+      await client.end().catch(() => undefined);
+    },
+  };
+}

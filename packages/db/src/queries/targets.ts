@@ -1,0 +1,28 @@
+/** The one lookup before a write: whose organization the target is in, and which role the caller has there. */
+import type { Role } from '@novax/contracts/permissions';
+import { statement, type Statement } from '../statement.ts';
+
+export interface Target {
+  readonly org_id: string;
+  readonly role: Role;
+}
+
+/** By the id of a thing; no row when it does not exist or the caller may not know of it. Values: the id. */
+export const targets: Readonly<Record<'organization' | 'project' | 'document', Statement<Target>>> = {
+  organization: statement(
+    'target_organization',
+    `select m.org_id, m.role from app.memberships m where m.org_id = $1::uuid`,
+  ),
+  project: statement(
+    'target_project',
+    `select p.org_id, m.role from projects p join app.memberships m on m.org_id = p.org_id
+      where p.id = $1::uuid and p.status <> 'deleted'`,
+  ),
+  document: statement(
+    'target_document',
+    `select d.org_id, m.role from documents d
+       join projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'
+       join app.memberships m on m.org_id = d.org_id
+      where d.id = $1::uuid and d.status <> 'deleted'`,
+  ),
+};

@@ -1,0 +1,17 @@
+/** Whose data a statement may see: the two settings every row-level policy reads. */
+
+/** The caller as the database knows them. */
+export interface Scope {
+  /** `app.current_user_id`; null sees nothing as novax_api. */
+  readonly userId: string | null;
+  /** `app.current_org_id`; null leaves a person all their organizations. */
+  readonly orgId: string | null;
+}
+
+/** Sets both settings for the current transaction only, so a pooled connection can never carry them on. */
+export const setScopeSql = `select set_config('app.current_user_id', $1, true), set_config('app.current_org_id', $2, true)`;
+
+/** Parameters of `setScopeSql`; the empty text reads as "not set" in every policy. */
+export function scopeValues(scope: Scope): [string, string] {
+  return [scope.userId ?? '', scope.orgId ?? ''];
+}

@@ -1,0 +1,136 @@
+/** The doors to the database: tenant transactions, a person's own, and the system's few. Nothing else opens a transaction. */
+import type { EventPayload, EventType } from '@novax/contracts/events/registry';
+import { systemClock, type Clock } from '@novax/runtime/clock';
+import { retry } from '@novax/runtime/retry';
+import { MikroORM, type EntityManager } from '@mikro-orm/postgresql';
+import { CompiledQuery, type Kysely } from 'kysely';
+import type { Actor, CallInfo } from './actor.ts';
+import { auditValues, insertAudit, type AuditEntry } from './audit.ts';
+import { entities } from './entities/work.ts';
+import { isTransient, toDatabaseError } from './errors.ts';
+import { eventValues, insertEvents, pendingEvent, type PendingEvent } from './outbox.ts';
+import type { Scope } from './scope.ts';
+import type { Statement, Value } from './statement.ts';
+
+/** A transaction that takes compiled statements. */
+export interface SqlTx {
+  readonly now: Date;
+  sql<Row>(statement: Statement<Row>, values: readonly Value[]): Promise<readonly Row[]>;
+}
+
+/** The only door to tenant data: one organization, one actor, and their trail. */
+export interface TenantTx extends SqlTx {
+  readonly orgId: string;
+  readonly actor: Actor;
+  readonly call: CallInfo;
+  /** The unit of work; for `packages/db` queries. */
+  readonly em: EntityManager;
+  /** Schedules an entity to be inserted. */
+  add(entity: object): void;
+  /** Sends what the unit of work holds to the database, so that statements after it see it. */
+  flush(): Promise<void>;
+  /** An event that exists if and only if this transaction commits. */
+  emit<T extends EventType>(type: T, payload: EventPayload<T>, aggregate: { readonly id: string; readonly version: number }): void;
+  /** A row of the audit trail that exists if and only if this transaction commits. */
+  audit(entry: AuditEntry): void;
+}
+
+export interface TenantContext {
+  readonly orgId: string;
+  readonly actor: Actor;
+  readonly call: CallInfo;
+}
+
+export interface Database {
+  /**
+   * Runs `work` in one transaction for one organization; audit rows and then events are inserted last, in that order.
+   * Serialization failures, deadlocks and lock waits are run again, at most five times, so `work` must have no effect outside.
+   * Throws `AppError`.
+   */
+  tenant<T>(context: TenantContext, work: (tx: TenantTx) => Promise<T>): Promise<T>;
+  /** Runs `work` as a person (or nobody yet: null) in no organization; for the named functions that stand before membership. */
+  person<T>(userId: string | null, work: (tx: SqlTx) => Promise<T>): Promise<T>;
+  /** Runs `work` without an organization under this process's own role; `reason` says why it may, and makes the exceptions countable. */
+  inSystem<T>(reason: string, work: (tx: SqlTx) => Promise<T>): Promise<T>;
+  /** Throws when the database does not answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** Connections at most. */
+  readonly poolMax: number;
+  readonly clock?: Clock;
+  readonly onQuery?: (statement: string, seconds: number) => void;
+}
+
+/** Connects lazily; the first transaction opens the first connection. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const clock = options.clock ?? systemClock;
+  const orm = await MikroORM.init({
+    clientUrl: options.url,
+    entities,
+    pool: { min: 0, max: options.poolMax, idleTimeoutMillis: 30_000 },
+    driverOptions: { connectionTimeoutMillis: 2_000, application_name: 'novax' },
+    // Identity maps must never be shared between calls.
+    allowGlobalContext: false,
+    implicitTransactions: true,
+    ensureDatabase: false,
+    forceUtcTimezone: true,
+    timezone: 'UTC',
+  });
+
+  function transaction<T>(scope: Scope, work: (em: EntityManager, sql: SqlTx['sql']) => Promise<T>): Promise<T> {
+    const attempt = async (): Promise<T> => {
+      const fork = orm.em.fork({
+        session: { variables: { 'app.current_user_id': scope.userId ?? '', 'app.current_org_id': scope.orgId ?? '' } },
+      });
+      return fork.transactional((em) => work(em, bindStatements(em, options.onQuery)));
+    };
+    return retry(attempt, { attempts: 5, baseMs: 10, capMs: 200, when: isTransient }).catch((thrown: unknown) => {
+      throw toDatabaseError(thrown);
+    });
+  }
+
+  return {
+    tenant: (context, work) =>
+      transaction({ userId: context.actor.userId, orgId: context.orgId }, async (em, sql) => {
+        const audited: AuditEntry[] = [];
+        const emitted: PendingEvent[] = [];
+        const now = clock.now();
+        const result = await work({
+          ...context,
+          now,
+          em,
+          sql,
+          add: (entity) => void em.persist(entity),
+          flush: () => em.flush(),
+          emit: (type, payload, aggregate) => void emitted.push(pendingEvent(type, payload, aggregate)),
+          audit: (entry) => void audited.push(entry),
+        });
+        await em.flush();
+        if (audited.length > 0) await sql(insertAudit, auditValues(context.orgId, context.actor, context.call, audited));
+        if (emitted.length > 0) await sql(insertEvents, eventValues({ ...context, now }, emitted));
+        return result;
+      }),
+    person: (userId, work) => transaction({ userId, orgId: null }, (_em, sql) => work({ now: clock.now(), sql })),
+    inSystem: (_reason, work) => transaction({ userId: null, orgId: null }, (_em, sql) => work({ now: clock.now(), sql })),
+    async ping() {
+      await transaction({ userId: null, orgId: null }, (_em, sql) => sql({ name: 'ping', text: 'select 1' }, []));
+    },
+    close: () => orm.close(true),
+  };
+}
+
+/** Sends statements with bound values on the transaction's own connection. */
+function bindStatements(em: EntityManager, onQuery: DatabaseOptions['onQuery']): SqlTx['sql'] {
+  return async <Row>(statement: Statement<Row>, values: readonly Value[]) => {
+    // Inside a transaction the ORM's context is the Kysely transaction (the driver is built on Kysely).
+    const connection = em.getTransactionContext() as unknown as Kysely<unknown>;
+    const started = performance.now();
+    const result = await connection.executeQuery<Row>(CompiledQuery.raw(statement.text, [...values]));
+    onQuery?.(statement.name, (performance.now() - started) / 1000);
+    return result.rows;
+  };
+}

@@ -1,0 +1,165 @@
+/** What the product needs from other servers, as interfaces; adapters implement them, and a fake of each passes the same conformance suite. */
+import type { AiContext, AiSummary } from '@novax/contracts/ai-metadata';
+import type { Envelope } from '@novax/contracts/events/envelope';
+import type { JobName, JobPayload, JobRequest, QueueName } from '@novax/contracts/jobs';
+
+/** Length of every stored vector; shorter models are padded with zeros, which leaves cosine similarity unchanged. */
+export const vectorDims = 1536;
+
+/** Turns text into vectors. Vectors of different `modelId`s are never compared. */
+export interface Embedder {
+  /** Key in `embedding_models`, for example `local-use-en-1`. */
+  readonly modelId: string;
+  /** Length of the model's own vectors, before padding. */
+  readonly dims: number;
+  /** One vector of `vectorDims` numbers, Euclidean norm 1, per text, in order. Throws DEPENDENCY_UNAVAILABLE or TIMEOUT. */
+  embed(texts: readonly string[]): Promise<readonly Float32Array[]>;
+  close(): Promise<void>;
+}
+
+export interface SummaryRequest {
+  readonly title: string;
+  readonly content: string;
+  readonly instructions: AiContext['ai_instructions'] | null;
+}
+
+/** Reads a document and says what it is about. */
+export interface Summarizer {
+  readonly modelId: string;
+  /** Everything of `AiSummary` but the time, which the caller's clock gives. Throws DEPENDENCY_UNAVAILABLE or TIMEOUT. */
+  summarize(request: SummaryRequest): Promise<Omit<AiSummary, 'generated_at'>>;
+}
+
+/** Outcome of one publish; the message is stored by the stream only when `ok`. */
+export type PublishResult =
+  | { readonly id: string; readonly ok: true; readonly streamSeq: number; readonly duplicate: boolean }
+  | { readonly id: string; readonly ok: false; readonly error: string };
+
+export interface EventConsumer {
+  /** Durable name; also the label of its lag metric. */
+  readonly name: string;
+  /** Subjects it receives, for example `novax.events.document.>`. */
+  readonly subjects: readonly string[];
+  /** Resolves when the event's effect is safe; a rejection makes the stream deliver it again later, at most five times. */
+  handle(event: Envelope): Promise<void>;
+}
+
+/** The domain event stream: at least once, in publish order per subject. */
+export interface EventBus {
+  /** Makes or repairs the streams; safe to call at every start. */
+  ensureStreams(): Promise<void>;
+  /** Publishes all at once, each with its event id as message id, and waits for every acknowledgement. Never throws for one message. */
+  publish(events: readonly Envelope[]): Promise<readonly PublishResult[]>;
+  /** Starts a durable consumer. The answer stops it, after the event in hand. */
+  consume(consumer: EventConsumer): Promise<() => Promise<void>>;
+  /** Messages each durable consumer has not acknowledged. */
+  lag(consumer: string): Promise<number>;
+  /** A best-effort hint without acknowledgement; losing it costs latency only. */
+  hint(subject: string): void;
+  /** Calls `listener` at each hint. The answer stops it. */
+  onHint(subject: string, listener: () => void): () => void;
+  /** Throws when the stream cannot be reached. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface JobRun<N extends JobName = JobName> {
+  readonly id: string;
+  readonly name: N;
+  readonly payload: JobPayload<N>;
+  /** 1 for the first try. */
+  readonly attempt: number;
+}
+
+/** Adds background jobs. Jobs are hints: the database says what is owed. */
+export interface JobQueue {
+  /** Adding an id that is still queued does nothing. Payloads are parsed here, and again at pickup. */
+  add(requests: readonly JobRequest[]): Promise<void>;
+  /** Repeats a job every `everyMs`; calling again with the same key replaces the schedule. */
+  schedule(key: string, everyMs: number, request: Omit<JobRequest, 'id'>): Promise<void>;
+  /** Waiting, running, delayed and failed jobs per queue. */
+  counts(): Promise<Readonly<Record<QueueName, { waiting: number; active: number; delayed: number; failed: number }>>>;
+  /** Throws when the server cannot be reached or may evict jobs. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface JobWorker {
+  /** Starts taking jobs; the answer stops after the jobs in hand. */
+  run(options: {
+    readonly queue: QueueName;
+    readonly concurrency: number;
+    readonly handle: (job: JobRun) => Promise<void>;
+    /** Called once when a job has used up its attempts or cannot be parsed; the job is then removed from the queue. */
+    readonly onDead: (job: { readonly id: string; readonly name: string; readonly payload: unknown }, error: Error) => Promise<void>;
+  }): Promise<() => Promise<void>>;
+}
+
+/** A document as a search engine holds it. */
+export interface SearchDocument {
+  readonly id: string;
+  readonly organizationId: string;
+  readonly projectId: string;
+  readonly title: string;
+  readonly content: string;
+  readonly status: string;
+  /** Milliseconds since the epoch. */
+  readonly updatedAt: number;
+}
+
+export interface SearchEngineHit {
+  readonly id: string;
+  readonly score: number;
+  readonly snippet: string;
+}
+
+/** A full-text engine outside the database. Its index is disposable: rebuilt from the tables at any time. */
+export interface SearchEngine {
+  readonly name: string;
+  ensureIndex(): Promise<void>;
+  upsert(documents: readonly SearchDocument[]): Promise<void>;
+  remove(ids: readonly string[]): Promise<void>;
+  /** Hits of one organization only; the caller re-checks them in the database. Throws DEPENDENCY_UNAVAILABLE. */
+  query(request: { readonly organizationId: string; readonly q: string; readonly projectId: string | null; readonly limit: number }): Promise<readonly SearchEngineHit[]>;
+  ping(): Promise<void>;
+}
+
+/** Files by key. Keys begin with the organization's id. */
+export interface BlobStore {
+  put(key: string, body: Uint8Array | NodeJS.ReadableStream, contentType: string): Promise<void>;
+  /** Throws NOT_FOUND. */
+  get(key: string): Promise<NodeJS.ReadableStream>;
+  exists(key: string): Promise<boolean>;
+  /** Does nothing when the key is absent. */
+  remove(key: string): Promise<void>;
+  /** Every key under a prefix, in no particular order. */
+  list(prefix: string): AsyncIterable<string>;
+  ping(): Promise<void>;
+}
+
+/** The signed-in session as the cache holds it. */
+export interface CachedSession {
+  readonly sessionId: string;
+  readonly userId: string;
+}
+
+/** Sessions by the hash of their id; a copy of what PostgreSQL holds. Every method may throw when the server is down. */
+export interface SessionCache {
+  /** Slides the time to live (3600 s) on a hit. */
+  get(sidHash: string): Promise<CachedSession | null>;
+  set(sidHash: string, session: CachedSession): Promise<void>;
+  remove(sidHash: string): Promise<void>;
+}
+
+export interface RateDecision {
+  readonly admitted: boolean;
+  readonly limit: number;
+  readonly remaining: number;
+  /** Milliseconds until a refused call would be admitted; 0 when admitted. */
+  readonly retryAfterMs: number;
+}
+
+/** Exact sliding windows. Throws when the server is down; the caller decides whether that fails open. */
+export interface RateLimiter {
+  take(key: string, limit: number, windowMs: number): Promise<RateDecision>;
+}

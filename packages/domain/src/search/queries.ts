@@ -1,0 +1,114 @@
+/** Search by words, by meaning, or both; says so when a lesser engine had to answer. */
+import type { SearchHit, SearchMode } from '@novax/contracts/api/search';
+import {
+  countEmbeddings,
+  embeddingModelByName,
+  exactSearchMax,
+  hydrateHits,
+  searchFullText,
+  searchNearest,
+} from '@novax/db/queries/search';
+import { AppError } from '@novax/runtime/errors';
+import { requireMembership } from '../organizations/queries.ts';
+import type { Embedder, SearchEngine } from '../ports.ts';
+import type { Reader } from '../reader.ts';
+import { fuse } from './fuse.ts';
+import { vectorText } from './vector-text.ts';
+
+export interface SearchRequest {
+  readonly organizationId: string;
+  readonly q: string;
+  readonly mode: SearchMode;
+  readonly projectId?: string | undefined;
+  readonly limit: number;
+}
+
+export interface SearchParts {
+  readonly reader: Reader;
+  readonly embedder: Embedder;
+  readonly engine: SearchEngine | null;
+}
+
+export interface SearchAnswer {
+  readonly hits: SearchHit[];
+  readonly degraded: boolean;
+  readonly engine: string;
+}
+
+/** Chunks looked at per document wanted: several of a document's chunks can be near at once. */
+const chunksPerHit = 5;
+
+/** Finds documents of one organization. Throws NOT_FOUND for one that is not the caller's, DEPENDENCY_UNAVAILABLE when nothing could answer. */
+export async function searchDocuments(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
+  await requireMembership(parts.reader, request.organizationId);
+  if (request.mode === 'fulltext') return byWords(parts, request);
+  if (request.mode === 'semantic') return { hits: await byMeaning(parts, request), degraded: false, engine: 'pgvector' };
+
+  // A hybrid search looks deeper into each ranking than it answers, or fusion would have little to fuse.
+  const deeper = { ...request, limit: Math.min(request.limit * 3, 50) };
+  const [words, meaning] = await Promise.all([
+    byWords(parts, deeper),
+    byMeaning(parts, deeper).catch((thrown: unknown) => {
+      if (thrown instanceof AppError && thrown.code === 'INTERNAL') throw thrown;
+      return null;
+    }),
+  ]);
+  const byId = new Map([...(meaning ?? []), ...words.hits].map((hit) => [hit.id, hit]));
+  const hits = fuse([words.hits.map((hit) => hit.id), (meaning ?? []).map((hit) => hit.id)])
+    .slice(0, request.limit)
+    .flatMap(({ id, score }) => {
+      const hit = byId.get(id);
+      return hit === undefined ? [] : [{ ...hit, score }];
+    });
+  return { hits, degraded: words.degraded || meaning === null, engine: meaning === null ? words.engine : `${words.engine}+pgvector` };
+}
+
+async function byWords(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
+  const { reader, engine } = parts;
+  if (engine !== null) {
+    try {
+      return { hits: await byEngine(engine, reader, request), degraded: false, engine: engine.name };
+    } catch (thrown) {
+      if (!(thrown instanceof AppError) || (thrown.code !== 'DEPENDENCY_UNAVAILABLE' && thrown.code !== 'TIMEOUT')) throw thrown;
+    }
+  }
+  const rows = await reader.read(searchFullText, [request.q, request.organizationId, request.projectId ?? '', request.limit]);
+  const hits = rows.map((row): SearchHit => {
+    const { id, title, snippet, score } = row;
+    return { type: 'document', id, projectId: row.project_id, title, snippet, score, updatedAt: row.updated_at };
+  });
+  return { hits, degraded: true, engine: 'postgres' };
+}
+
+/** The engine's hits, re-checked in the database under the caller's own policies. */
+async function byEngine(engine: SearchEngine, reader: Reader, request: SearchRequest): Promise<SearchHit[]> {
+  const { organizationId, q, limit, projectId = null } = request;
+  const found = await engine.query({ organizationId, q, projectId, limit });
+  const rows = new Map((await reader.read(hydrateHits, [organizationId, found.map((hit) => hit.id)])).map((row) => [row.id, row]));
+  return found.flatMap(({ id, score, snippet }) => {
+    const row = rows.get(id);
+    return row === undefined ? [] : [{ type: 'document', id, projectId: row.project_id, title: row.title, snippet, score, updatedAt: row.updated_at }];
+  });
+}
+
+async function byMeaning(parts: SearchParts, request: SearchRequest): Promise<SearchHit[]> {
+  const { reader, embedder } = parts;
+  const [[vector], [model], [count]] = await Promise.all([
+    embedder.embed([request.q]),
+    reader.read(embeddingModelByName, [embedder.modelId]),
+    reader.read(countEmbeddings, [request.organizationId]),
+  ]);
+  if (vector === undefined || model === undefined) return [];
+  const path = Number(count?.embedding_count ?? 0) <= exactSearchMax ? 'exact' : 'hnsw';
+  const { organizationId, limit, projectId = '' } = request;
+  const rows = await reader.read(searchNearest(path, model.id), [organizationId, vectorText(vector), limit * chunksPerHit, projectId, limit]);
+  return rows.map((row) => ({
+    type: 'document',
+    id: row.id,
+    projectId: row.project_id,
+    title: row.title,
+    snippet: row.content,
+    score: row.similarity,
+    updatedAt: row.updated_at,
+  }));
+}
