@@ -1,0 +1,133 @@
+/** Builds the API from its settings, in order; every part registers how it ends. */
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { connectBus } from '@novax/adapters/bus';
+import { createEmbedder } from '@novax/adapters/embedder';
+import { redisRateLimiter } from '@novax/adapters/rate-limit';
+import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
+import { meiliSearchEngine } from '@novax/adapters/search-engine';
+import { redisSessionCache } from '@novax/adapters/sessions';
+import { assertBoundByPolicies } from '@novax/db/powerless';
+import { openReadLane } from '@novax/db/read-lane';
+import { openDatabase } from '@novax/db/tx';
+import type { EventBus } from '@novax/domain/ports';
+import { wakeSubject } from '@novax/contracts/events/envelope';
+import type { Lifecycle } from '@novax/runtime/lifecycle';
+import type { Logger } from '@novax/runtime/log';
+import { createMetrics, createMetricsServer, type ReadyLine } from '@novax/runtime/metrics';
+import { retry } from '@novax/runtime/retry';
+import { createAuth } from './auth/auth.ts';
+import { createPasswords } from './auth/passwords.ts';
+import { createTokens } from './auth/tokens.ts';
+import type { ApiEnv } from './env.ts';
+import { handlers } from './handlers/all.ts';
+import { createChain } from './invoke.ts';
+import { procedureTable } from './procedures.ts';
+import { createApiServer } from './server.ts';
+
+export interface RunningApi {
+  /** Where it listens, as a URL without a trailing slash. */
+  readonly url: string;
+}
+
+/** Starts the API. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
+export async function startApi(env: ApiEnv, parts: { readonly lifecycle: Lifecycle; readonly log: Logger }): Promise<RunningApi> {
+  const { lifecycle, log } = parts;
+  await assertBoundByPolicies(env.DATABASE_URL);
+  const metrics = createMetrics();
+  const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
+  const db = lifecycle.add('database', await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }), (it) => it.close());
+  const lane = lifecycle.add('read lane', openReadLane({ url: env.DATABASE_URL, onQuery }), (it) => it.close());
+  const redis = lifecycle.add('redis', await connectRedis({ url: env.QUEUE_REDIS_URL, log, name: 'novax-api', mode: 'fail-fast', commandTimeoutMs: 500 }), closeRedis);
+  await assertPolicy(redis, 'noeviction');
+  const embedder = lifecycle.add('embedder', createEmbedder(embedderOptions(env, log)), (it) => it.close());
+  const bus = lateBus(env.NATS_URL, lifecycle, log);
+  const tokens = await createTokens({ privateKeys: env.JWT_PRIVATE_KEYS, issuer: env.JWT_ISSUER, audience: env.JWT_AUDIENCE });
+  const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), passwords: createPasswords(), tokens });
+  const searchEngine = env.MEILI_URL === undefined ? null : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
+
+  const chain = createChain({
+    procedures: procedureTable(handlers),
+    services: { db, auth, embedder, searchEngine, metrics },
+    lane,
+    limiter: redisRateLimiter(redis),
+    limits: env.RATE_LIMITS,
+    metrics,
+    log,
+    onCommit: () => bus()?.hint(wakeSubject),
+    checkOutput: env.CHECK_OUTPUT,
+  });
+
+  const ready = async (): Promise<readonly ReadyLine[]> => [
+    { name: 'serving', ok: !lifecycle.closing, detail: lifecycle.closing ? 'stopping' : 'yes' },
+    await readyLine('postgres', () => db.ping()),
+    // Sessions and limits fall back to PostgreSQL or pass; searches by meaning say so. Neither makes the API unready.
+    { ...(await readyLine('redis', () => redis.ping())), ok: true },
+    { name: 'nats', ok: true, detail: bus() === undefined ? 'not connected; events wait in the outbox' : 'connected' },
+  ];
+  const server = createApiServer({ chain, ready, jwks: tokens.jwks, corsOrigins: env.CORS_ORIGINS, trustedHops: env.TRUST_PROXY });
+  server.listen(env.PORT, env.HOST);
+  await once(server, 'listening');
+  lifecycle.add('http', server, (it) => closeServer(it));
+  const metricsServer = createMetricsServer({ metrics, ready });
+  metricsServer.listen(env.METRICS_PORT, env.HOST);
+  await once(metricsServer, 'listening');
+  lifecycle.add('metrics', metricsServer, (it) => closeServer(it));
+
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : env.PORT;
+  const url = `http://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`;
+  log.info({ url, metricsPort: env.METRICS_PORT }, 'listening');
+  return { url };
+}
+
+function embedderOptions(env: ApiEnv, log: Logger) {
+  return {
+    provider: env.EMBEDDING_PROVIDER,
+    baseUrl: env.EMBEDDING_BASE_URL,
+    model: env.EMBEDDING_MODEL,
+    apiKey: env.EMBEDDING_API_KEY,
+    log,
+  };
+}
+
+/** Connects to NATS in the background: the API only sends hints, so it serves without. */
+function lateBus(url: string, lifecycle: Lifecycle, log: Logger): () => EventBus | undefined {
+  let bus: EventBus | undefined;
+  const giveUp = new AbortController();
+  void retry(() => connectBus({ url, log, connectWithinMs: 5_000 }), {
+    attempts: Number.POSITIVE_INFINITY,
+    baseMs: 500,
+    capMs: 10_000,
+    signal: giveUp.signal,
+    onRetry: (err) => log.warn({ err }, 'no connection to NATS yet; events wait in the outbox'),
+  }).then(
+    (connected) => {
+      if (giveUp.signal.aborted) return connected.close();
+      bus = connected;
+      return undefined;
+    },
+    () => undefined,
+  );
+  lifecycle.add('nats', giveUp, async (it) => {
+    it.abort();
+    await bus?.close();
+  });
+  return () => bus;
+}
+
+async function readyLine(name: string, check: () => Promise<unknown>): Promise<ReadyLine> {
+  try {
+    await check();
+    return { name, ok: true, detail: 'answers' };
+  } catch (thrown) {
+    return { name, ok: false, detail: thrown instanceof Error ? thrown.message : String(thrown) };
+  }
+}
+
+/** Stops accepting, lets calls in hand end, and closes idle connections at once. */
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  await closed;
+}

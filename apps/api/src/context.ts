@@ -1,0 +1,51 @@
+/** What travels with a call: who makes it, from where, and what its handler may use. */
+import type { contract } from '@novax/contracts/api/contract';
+import type { HandlersOf } from '@novax/contracts/procedure';
+import type { CallInfo } from '@novax/db/actor';
+import type { Database, TenantTx } from '@novax/db/tx';
+import type { Embedder, SearchEngine } from '@novax/domain/ports';
+import type { Reader } from '@novax/domain/reader';
+import type { Metrics } from '@novax/runtime/metrics';
+import type { Auth } from './auth/auth.ts';
+
+/** A signed-in person. */
+export interface Caller {
+  readonly userId: string;
+  /** Hex SHA-256 of the session's secret id. */
+  readonly sidHash: string;
+}
+
+/** What a face knows of a request before anybody is authenticated. */
+export interface RequestFacts {
+  readonly face: 'trpc' | 'rest';
+  readonly authorization: string | undefined;
+  readonly call: CallInfo & { readonly requestId: string };
+  readonly userAgent: string | null;
+}
+
+/** Things handlers without a transaction of their own may use. */
+export interface Services {
+  readonly db: Database;
+  readonly auth: Auth;
+  readonly embedder: Embedder;
+  readonly metrics: Metrics;
+  /** Null where none is configured; the database answers then. */
+  readonly searchEngine: SearchEngine | null;
+}
+
+export interface WriteContext {
+  readonly tx: TenantTx;
+}
+export interface ReadContext {
+  readonly reader: Reader;
+}
+export interface OpenContext {
+  readonly services: Services;
+  readonly request: RequestFacts;
+  /** Null for public calls. */
+  readonly caller: Caller | null;
+  /** A lane under the caller's scope; nobody's when there is no caller. */
+  readonly reader: Reader;
+}
+
+export type Handlers = HandlersOf<typeof contract, { write: WriteContext; read: ReadContext; none: OpenContext }>;

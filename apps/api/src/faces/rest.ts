@@ -1,0 +1,91 @@
+/** The REST face: one route per contract row that names one, problem+json errors. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { errorTable } from '@novax/contracts/errors';
+import { AppError, toAppError } from '@novax/runtime/errors';
+import { Router, type RequestHandler } from 'express';
+import { z } from 'zod';
+import type { Chain, Procedure } from '../invoke.ts';
+import { errorHeaders, problem } from '../wire.ts';
+import { drain, readJson } from './body.ts';
+import { requestFacts } from './facts.ts';
+import { write } from './thin.ts';
+
+/** Router for `/api/v1`. */
+export function createRestFace(chain: Chain, trustedHops: number): Router {
+  const router = Router({ caseSensitive: true });
+  const search = chain.procedures.get('search.query');
+  for (const procedure of chain.procedures.values()) {
+    if (procedure.row.rest === undefined) continue;
+    const [method = '', path = ''] = procedure.row.rest.split(' ');
+    const answer = answerWith(chain, trustedHops);
+    const handle: RequestHandler = (request, response) => {
+      // `GET /documents?q=` is the documented alias of `search.query`.
+      const aliased = procedure.path === 'documents.list' && request.query['q'] !== undefined && search !== undefined;
+      return answer(aliased ? search : procedure, request, response, { params: request.params, query: request.query });
+    };
+    const route = router.route(path);
+    if (method === 'GET') route.get(handle);
+    else if (method === 'POST') route.post(handle);
+    else if (method === 'PATCH') route.patch(handle);
+    else if (method === 'PUT') route.put(handle);
+    else route.delete(handle);
+  }
+  router.use((request, response) => {
+    refuse(request, response, { error: new AppError('NOT_FOUND', { text: 'There is no such route; see /docs.' }), requestId: requestFacts(request, 'rest', trustedHops).call.requestId });
+  });
+  return router;
+}
+
+interface Located {
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly query: Readonly<Record<string, unknown>>;
+}
+
+function answerWith(chain: Chain, trustedHops: number) {
+  return async (procedure: Procedure, request: IncomingMessage, response: ServerResponse, located: Located): Promise<void> => {
+    const facts = requestFacts(request, 'rest', trustedHops);
+    const { requestId } = facts.call;
+    try {
+      const body = request.method === 'GET' || request.method === 'DELETE' ? undefined : await readJson(request);
+      const input = mergeInput(procedure, located, body);
+      const answer = await chain.invoke(procedure.path, input, facts);
+      write(response, procedure.row.status ?? 200, answer, { 'x-request-id': requestId });
+    } catch (thrown) {
+      refuse(request, response, { error: toAppError(thrown), requestId });
+    }
+  };
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, failure: { error: AppError; requestId: string }): void {
+  const { error, requestId } = failure;
+  const headers = { 'content-type': 'application/problem+json', ...errorHeaders(error), 'x-request-id': requestId };
+  write(response, errorTable[error.code].http, problem(error, requestId), headers);
+  if (!request.readableEnded) drain(request);
+}
+
+/** Body, query and path as one input; the path wins, so a body cannot point elsewhere. */
+function mergeInput(procedure: Procedure, located: Located, body: unknown): unknown {
+  if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) return body;
+  return { ...body, ...fromText(procedure, located.query), ...located.params };
+}
+
+/** Query values are text; those whose schema wants a number or a boolean are read as one. */
+function fromText(procedure: Procedure, query: Located['query']): Record<string, unknown> {
+  const { input } = procedure.row;
+  const shape: Record<string, unknown> = input instanceof z.ZodObject ? input.shape : {};
+  return Object.fromEntries(
+    Object.entries(query).map(([name, value]) => {
+      const wanted = innermost(shape[name]);
+      if (typeof value !== 'string') return [name, value];
+      if (wanted instanceof z.ZodNumber && /^-?\d+(\.\d+)?$/.test(value)) return [name, Number(value)];
+      if (wanted instanceof z.ZodBoolean && (value === 'true' || value === 'false')) return [name, value === 'true'];
+      return [name, value];
+    }),
+  );
+}
+
+/** The schema under `optional` and `default`. */
+function innermost(schema: unknown): unknown {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return innermost(schema.unwrap());
+  return schema;
+}

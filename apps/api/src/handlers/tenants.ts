@@ -1,0 +1,28 @@
+/** Handlers of `organizations` and `members`. */
+import { createOrganization, deleteOrganization, updateOrganization } from '@novax/domain/organizations/commands';
+import { listMembers, listOrganizations, organizationById } from '@novax/domain/organizations/queries';
+import { AppError } from '@novax/runtime/errors';
+import { newId } from '@novax/runtime/ids';
+import type { Handlers } from '../context.ts';
+
+export const organizationHandlers: Handlers['organizations'] = {
+  create({ services, request, caller }, input) {
+    if (caller === null) throw new AppError('UNAUTHENTICATED');
+    // There is no organization to be a member of yet: the transaction is opened for the one that it makes.
+    const context = { orgId: newId(), actor: { type: 'user', userId: caller.userId }, call: request.call } as const;
+    return services.db.tenant(context, (tx) => createOrganization(tx, input));
+  },
+  get: ({ reader }, { id }) => organizationById(reader, id),
+  list: async ({ reader }, input) => mutable(await listOrganizations(reader, input)),
+  update: ({ tx }, input) => updateOrganization(tx, input),
+  delete: ({ tx }) => deleteOrganization(tx),
+};
+
+export const memberHandlers: Handlers['members'] = {
+  list: async ({ reader }, input) => mutable(await listMembers(reader, input)),
+};
+
+/** The contract's output type has a plain array. */
+export function mutable<T>(page: { readonly items: readonly T[]; readonly nextCursor: string | null }): { items: T[]; nextCursor: string | null } {
+  return { items: [...page.items], nextCursor: page.nextCursor };
+}

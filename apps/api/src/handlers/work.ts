@@ -1,0 +1,36 @@
+/** Handlers of `projects`, `documents` and `search`. */
+import { archiveDocument, createDocument, deleteDocument, updateDocument } from '@novax/domain/documents/commands';
+import { documentById, listDocuments } from '@novax/domain/documents/queries';
+import { archiveProject, createProject, deleteProject, updateProject } from '@novax/domain/projects/commands';
+import { listProjects, projectById } from '@novax/domain/projects/queries';
+import { searchDocuments } from '@novax/domain/search/queries';
+import type { Handlers } from '../context.ts';
+import { mutable } from './tenants.ts';
+
+export const projectHandlers: Handlers['projects'] = {
+  create: ({ tx }, input) => createProject(tx, input),
+  get: ({ reader }, { id }) => projectById(reader, id),
+  list: async ({ reader }, input) => mutable(await listProjects(reader, input)),
+  update: ({ tx }, input) => updateProject(tx, input),
+  archive: ({ tx }, { id }) => archiveProject(tx, id),
+  delete: ({ tx }, { id }) => deleteProject(tx, id),
+};
+
+export const documentHandlers: Handlers['documents'] = {
+  create: ({ tx }, input) => createDocument(tx, input),
+  get: ({ reader }, { id }) => documentById(reader, id),
+  list: async ({ reader }, input) => mutable(await listDocuments(reader, input)),
+  update: ({ tx }, input) => updateDocument(tx, input),
+  archive: ({ tx }, { id }) => archiveDocument(tx, id),
+  delete: ({ tx }, { id }) => deleteDocument(tx, id),
+};
+
+export const searchHandlers: Handlers['search'] = {
+  async query({ services, reader }, input) {
+    const started = performance.now();
+    const answer = await searchDocuments({ reader, embedder: services.embedder, engine: services.searchEngine }, input);
+    const tookMs = performance.now() - started;
+    services.metrics.searchDuration.observe({ mode: input.mode, engine: answer.engine }, tookMs / 1000);
+    return { ...answer, tookMs: Math.round(tookMs * 10) / 10 };
+  },
+};

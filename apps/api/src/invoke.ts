@@ -1,0 +1,143 @@
+/** The one chain every face goes through: limit → actor → limit → parse → (writes) target → gate → handler → commit → error. */
+import { cacheKeys } from '@novax/contracts/cache-keys';
+import { rateWindowMs, type RateClass } from '@novax/contracts/limits';
+import { roleMay } from '@novax/contracts/permissions';
+import type { Row } from '@novax/contracts/procedure';
+import type { Actor } from '@novax/db/actor';
+import { targets } from '@novax/db/queries/targets';
+import type { ReadLane } from '@novax/db/read-lane';
+import type { RateLimiter } from '@novax/domain/ports';
+import type { Reader } from '@novax/domain/reader';
+import { AppError } from '@novax/runtime/errors';
+import type { Logger } from '@novax/runtime/log';
+import type { Metrics } from '@novax/runtime/metrics';
+import type { Caller, OpenContext, ReadContext, RequestFacts, Services, WriteContext } from './context.ts';
+
+type AnyHandler = (context: never, input: never) => Promise<unknown>;
+
+/** A contract row with the function that answers it. */
+export interface Procedure {
+  /** `feature.verb`. */
+  readonly path: string;
+  readonly row: Row;
+  readonly handler: AnyHandler;
+}
+
+export interface Chain {
+  /** Every procedure by its path. */
+  readonly procedures: ReadonlyMap<string, Procedure>;
+  /** Answers a call or throws an `AppError`; times it either way. */
+  invoke(path: string, rawInput: unknown, request: RequestFacts): Promise<unknown>;
+}
+
+export interface ChainOptions {
+  readonly procedures: ReadonlyMap<string, Procedure>;
+  readonly services: Services;
+  readonly lane: ReadLane;
+  readonly limiter: RateLimiter;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** Called after a write committed, so that its events need not wait for the relay's next look. */
+  readonly onCommit: () => void;
+  /** Parse what handlers answer; types hold it already, so production saves the time. */
+  readonly checkOutput: boolean;
+}
+
+/** Builds the chain that all faces share, so that authentication and limits cannot diverge. */
+export function createChain(options: ChainOptions): Chain {
+  const { services, lane, limiter, limits, metrics, log } = options;
+
+  /** Reads pass when the limiter is down, sign-in does not (it guards passwords). */
+  async function limit(rateClass: RateClass, subject: string): Promise<void> {
+    const max = limits[rateClass] ?? 0;
+    let decision;
+    try {
+      decision = await limiter.take(cacheKeys.rateLimit(rateClass, subject), max, rateWindowMs);
+    } catch (cause) {
+      if (rateClass === 'signIn') throw new AppError('DEPENDENCY_UNAVAILABLE', { cause, detail: 'rate limiter is down', retryAfterS: 1 });
+      return;
+    }
+    if (decision.admitted) return;
+    metrics.rateLimited.inc({ class: rateClass });
+    throw new AppError('RATE_LIMITED', { retryAfterS: Math.ceil(decision.retryAfterMs / 1000) });
+  }
+
+  function readerFor(caller: Caller | null): Reader {
+    const scope = { userId: caller?.userId ?? null, orgId: null };
+    return { userId: caller?.userId ?? '', read: (statement, values) => lane.read(scope, statement, values) };
+  }
+
+  async function run(procedure: Procedure, rawInput: unknown, request: RequestFacts): Promise<unknown> {
+    const { row } = procedure;
+    const address = request.call.ip ?? 'unknown';
+    // Before anyone is authenticated only the address is known; a signed-in person then has limits of their own.
+    if (row.scope === 'public') await limit(row.limit, `ip:${address}`);
+    const caller = row.scope === 'public' ? null : await services.auth.authenticate(request.authorization);
+    if (caller !== null) await limit(row.limit, `user:${caller.userId}`);
+    const input = parse(row, rawInput);
+    const reader = readerFor(caller);
+    if (row.tx === 'read') return call<ReadContext>(procedure, { reader }, input);
+    if (row.tx === 'none') {
+      const answer = await call<OpenContext>(procedure, { services, request, caller, reader }, input);
+      if (row.kind === 'mutation') options.onCommit();
+      return answer;
+    }
+    const orgId = await gate(row, input, reader);
+    const actor: Actor = { type: 'user', userId: reader.userId };
+    const answer = await services.db.tenant({ orgId, actor, call: request.call }, (tx) => call<WriteContext>(procedure, { tx }, input));
+    options.onCommit();
+    return answer;
+  }
+
+  return {
+    procedures: options.procedures,
+    async invoke(path, rawInput, request) {
+      const started = performance.now();
+      const procedure = options.procedures.get(path);
+      let code = 'OK';
+      try {
+        if (procedure === undefined) throw new AppError('NOT_FOUND', { detail: `no procedure "${path}"`, text: 'There is no procedure by that name.' });
+        const answer = await run(procedure, rawInput, request);
+        return options.checkOutput ? procedure.row.output.parse(answer) : answer;
+      } catch (thrown) {
+        const error = thrown instanceof AppError ? thrown : new AppError('INTERNAL', { cause: thrown });
+        code = error.code;
+        const level = error.code === 'INTERNAL' ? 'error' : 'debug';
+        log[level]({ requestId: request.call.requestId, procedure: path, code, err: error }, 'call failed');
+        throw error;
+      } finally {
+        metrics.httpRequestDuration.observe(
+          { face: request.face, procedure: procedure?.path ?? 'unknown', code },
+          (performance.now() - started) / 1000,
+        );
+      }
+    },
+  };
+}
+
+function parse(row: Row, rawInput: unknown): unknown {
+  const parsed = row.input.safeParse(rawInput ?? {});
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message }));
+  throw new AppError('VALIDATION_FAILED', { issues, detail: issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ') });
+}
+
+/** The target's organization, if the caller's role there allows the row. Throws NOT_FOUND or FORBIDDEN. */
+async function gate(row: Row, input: unknown, reader: Reader): Promise<string> {
+  const { scope, target, needs } = row;
+  if (scope === 'public' || scope === 'user' || target === undefined || needs === undefined) {
+    throw new Error(`a write in a tenant must name its target and what it needs: ${row.summary}`);
+  }
+  // `target` is a key of the parsed input by the contract's types.
+  const id = (input as Record<string, string>)[target];
+  const [found] = await reader.read(targets[scope], [id ?? '']);
+  if (found === undefined) throw new AppError('NOT_FOUND', { detail: `${scope} ${id}` });
+  if (!roleMay(found.role, needs)) throw new AppError('FORBIDDEN', { detail: `${found.role} may not ${needs}` });
+  return found.org_id;
+}
+
+/** The table of procedures pairs each handler with its own row, so context and input have the types it declares. */
+function call<C>(procedure: Procedure, context: C, input: unknown): Promise<unknown> {
+  return procedure.handler(context as never, input as never);
+}

@@ -1,0 +1,22 @@
+/** The API process. */
+import { EnvError } from '@novax/runtime/env';
+import { runProcess } from '@novax/runtime/lifecycle';
+import { createLogger } from '@novax/runtime/log';
+import { startApi } from './compose.ts';
+import { readApiEnv } from './env.ts';
+
+try {
+  const env = readApiEnv();
+  const log = createLogger({ name: 'novax-api', level: env.LOG_LEVEL });
+  await runProcess({
+    log,
+    deadlineMs: env.SHUTDOWN_DEADLINE_MS,
+    start: async (lifecycle) => {
+      await startApi(env, { lifecycle, log });
+    },
+  });
+} catch (thrown) {
+  if (!(thrown instanceof EnvError)) throw thrown;
+  process.stderr.write(`novax-api: ${thrown.message}\n`);
+  process.exitCode = 2;
+}

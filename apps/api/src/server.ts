@@ -1,0 +1,85 @@
+/** The HTTP server: thin path first, then probes, then Express with the other faces. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { contract } from '@novax/contracts/api/contract';
+import type { ReadyLine } from '@novax/runtime/metrics';
+import express from 'express';
+import { openApiDocument } from './faces/openapi.ts';
+import { docsPage } from './faces/docs.ts';
+import { createRestFace } from './faces/rest.ts';
+import { createThinPath, write } from './faces/thin.ts';
+import { createTrpcFace } from './faces/trpc.ts';
+import type { Chain } from './invoke.ts';
+
+export interface ServerOptions {
+  readonly chain: Chain;
+  readonly ready: () => Promise<readonly ReadyLine[]>;
+  /** JWKS of the access tokens' public keys. */
+  readonly jwks: unknown;
+  readonly corsOrigins: readonly string[];
+  readonly trustedHops: number;
+}
+
+/** Security headers of every answer (ASVS 5.0 3.4). */
+const fixedHeaders = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-site',
+} as const;
+
+/** Builds the server; the caller listens and closes. */
+export function createApiServer(options: ServerOptions): Server {
+  const { chain, trustedHops } = options;
+  const thin = createThinPath(chain, trustedHops);
+
+  const app = express();
+  app.disable('x-powered-by');
+  // The etag costs more than the whole thin path, and answers differ per caller.
+  app.disable('etag');
+  app.use('/trpc', createTrpcFace(chain, contract, trustedHops));
+  app.use('/api/v1', createRestFace(chain, trustedHops));
+  app.get('/openapi.json', (_request, response) => void response.json(openApiDocument()));
+  app.get('/docs', (_request, response) => void response.type('html').send(docsPage()));
+  app.get('/.well-known/jwks.json', (_request, response) => void response.json(options.jwks));
+  app.use((_request, response) => {
+    write(response, 404, { title: 'There is nothing here; see /docs.', status: 404, code: 'NOT_FOUND' }, { 'content-type': 'application/problem+json' });
+  });
+
+  const server = createServer((request, response) => {
+    for (const [name, value] of Object.entries(fixedHeaders)) response.setHeader(name, value);
+    if (allowOrigin(request, response, options.corsOrigins)) return;
+    if (thin(request, response)) return;
+    if (request.url === '/healthz') return write(response, 200, { ok: true }, {});
+    if (request.url === '/readyz') return void answerReady(response, options.ready);
+    // Express has the call signature of a request listener.
+    (app as (request: IncomingMessage, response: ServerResponse) => void)(request, response);
+  });
+  // Longer than a load balancer's idle time, so that the balancer is the one to close.
+  server.keepAliveTimeout = 65_000;
+  server.headersTimeout = 10_000;
+  server.requestTimeout = 30_000;
+  return server;
+}
+
+async function answerReady(response: ServerResponse, ready: ServerOptions['ready']): Promise<void> {
+  const lines = await ready();
+  const ok = lines.every((line) => line.ok);
+  write(response, ok ? 200 : 503, { ok, dependencies: lines }, {});
+}
+
+/** Answers a preflight (true) or marks the answer as readable by an allowed origin. */
+function allowOrigin(request: IncomingMessage, response: ServerResponse, allowed: readonly string[]): boolean {
+  const { origin } = request.headers;
+  if (origin === undefined) return false;
+  response.setHeader('vary', 'Origin');
+  if (!allowed.includes(origin)) return false;
+  response.setHeader('access-control-allow-origin', origin);
+  response.setHeader('access-control-expose-headers', 'x-request-id, retry-after');
+  if (request.method !== 'OPTIONS') return false;
+  response.writeHead(204, {
+    'access-control-allow-methods': 'GET, POST, PATCH, PUT, DELETE',
+    'access-control-allow-headers': 'authorization, content-type, traceparent, x-request-id',
+    'access-control-max-age': '600',
+  });
+  response.end();
+  return true;
+}
