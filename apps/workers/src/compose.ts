@@ -1,0 +1,133 @@
+/** Builds the workers from their settings, in order; every part registers how it ends. */
+import { once } from 'node:events';
+import { connectBus } from '@novax/adapters/bus';
+import { createEmbedder } from '@novax/adapters/embedder';
+import { connectJobWorker } from '@novax/adapters/job-worker';
+import { connectJobQueue } from '@novax/adapters/queues';
+import { meiliSearchEngine } from '@novax/adapters/search-engine';
+import { createSummarizer } from '@novax/adapters/summarizer';
+import { queueNames, type QueueName } from '@novax/contracts/jobs';
+import { assertBoundByPolicies } from '@novax/db/powerless';
+import { ensureEmbeddingModel, keepDeadLetter } from '@novax/db/queries/upkeep';
+import { openDatabase } from '@novax/db/tx';
+import type { Lifecycle } from '@novax/runtime/lifecycle';
+import type { Logger } from '@novax/runtime/log';
+import { createMetrics, createMetricsServer, type ReadyLine } from '@novax/runtime/metrics';
+import type { WorkersEnv } from './env.ts';
+import { fanOutConsumer } from './fan-out.ts';
+import { reconcile, runJob } from './jobs/run-job.ts';
+import { startRelay } from './relay.ts';
+import { startSchedules } from './schedules.ts';
+
+/** Jobs of each queue that run at once in this process; embedding is bound by one core. */
+const concurrency: Readonly<Record<QueueName, number>> = {
+  embedding: 4,
+  indexing: 4,
+  'view-refresh': 1,
+  notification: 8,
+  webhook: 8,
+  maintenance: 1,
+};
+const reportEveryMs = 5_000;
+
+/** Starts the roles the settings name. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
+export async function startWorkers(env: WorkersEnv, parts: { readonly lifecycle: Lifecycle; readonly log: Logger }): Promise<void> {
+  const { lifecycle, log } = parts;
+  const has = (role: WorkersEnv['WORKER_ROLES'][number]): boolean => env.WORKER_ROLES.includes(role);
+  await assertBoundByPolicies(env.DATABASE_WORKER_URL);
+  const metrics = createMetrics();
+  const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
+  const db = lifecycle.add('database', await openDatabase({ url: env.DATABASE_WORKER_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }), (it) => it.close());
+  const bus = lifecycle.add('nats', await connectBus({ url: env.NATS_URL, log }), (it) => it.close());
+  await bus.ensureStreams();
+  const queue = lifecycle.add('job queue', await connectJobQueue({ url: env.QUEUE_REDIS_URL, log }), (it) => it.close());
+  const searchEngine = env.MEILI_URL === undefined ? null : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
+
+  // Readiness must be there before the work is: a slow start is not a dead process.
+  const ready = async (): Promise<readonly ReadyLine[]> => [
+    { name: 'serving', ok: !lifecycle.closing, detail: lifecycle.closing ? 'stopping' : 'yes' },
+    await line('postgres', () => db.ping()),
+    await line('nats', () => bus.ping()),
+    await line('redis', () => queue.ping()),
+  ];
+
+  if (has('jobs')) {
+    await searchEngine?.ensureIndex().catch((err: unknown) => log.warn({ err }, 'search engine is not there yet; PostgreSQL answers searches'));
+    const embedder = lifecycle.add('embedder', createEmbedder({
+      provider: env.EMBEDDING_PROVIDER,
+      baseUrl: env.EMBEDDING_BASE_URL,
+      model: env.EMBEDDING_MODEL,
+      apiKey: env.EMBEDDING_API_KEY,
+      log,
+    }), (it) => it.close());
+    const summarizer = createSummarizer({
+      provider: env.LANGUAGE_MODEL_PROVIDER,
+      baseUrl: env.LANGUAGE_MODEL_BASE_URL,
+      model: env.LANGUAGE_MODEL_MODEL,
+      apiKey: env.LANGUAGE_MODEL_API_KEY,
+      log,
+    });
+    // One call wakes the model and tells its dimensions.
+    await embedder.embed(['ready']);
+    const modelId = await ensureEmbeddingModel(db, { name: embedder.modelId, provider: env.EMBEDDING_PROVIDER, dims: embedder.dims });
+    const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, log });
+    const jobParts = { db, modelId, embedder, summarizer, searchEngine, queue, metrics, log };
+    for (const name of queueNames) {
+      const stop = await jobWorker.run({
+        queue: name,
+        concurrency: concurrency[name],
+        async handle(job) {
+          const end = metrics.jobDuration.startTimer({ queue: name });
+          try {
+            await runJob(jobParts, job);
+          } finally {
+            end();
+          }
+        },
+        onDead: (job, error) =>
+          keepDeadLetter(db, { source: 'job', name: job.name, dedupeKey: job.id, organizationId: null, eventId: null, payload: job.payload, error: error.message }),
+      });
+      lifecycle.add(`${name} jobs`, stop, (it) => it());
+    }
+    await reconcile(jobParts, null);
+  }
+  if (has('schedules')) await startSchedules(queue);
+  if (has('fan-out')) {
+    const consumer = fanOutConsumer({
+      queue,
+      indexed: searchEngine !== null,
+      log,
+      park: (event) =>
+        keepDeadLetter(db, {
+          source: 'consumer',
+          name: 'fan-out',
+          dedupeKey: event.id,
+          organizationId: event.organizationId,
+          eventId: event.id,
+          payload: event,
+          error: 'unknown kind or version',
+        }),
+    });
+    lifecycle.add('fan-out', await bus.consume(consumer), (it) => it());
+    const report = setInterval(() => {
+      bus.lag(consumer.name).then((lag) => metrics.consumerLag.set({ consumer: consumer.name }, lag), () => undefined);
+    }, reportEveryMs);
+    lifecycle.add('consumer report', report, clearInterval);
+  }
+  if (has('relay')) lifecycle.add('relay', startRelay({ url: env.DATABASE_WORKER_URL, bus, log, metrics }), (it) => it());
+
+  const server = createMetricsServer({ metrics, ready });
+  server.listen(env.METRICS_PORT, env.HOST);
+  await once(server, 'listening');
+  lifecycle.add('metrics', server, (it) => new Promise<void>((resolve) => it.close(() => resolve())));
+  log.info({ roles: env.WORKER_ROLES, metricsPort: env.METRICS_PORT }, 'working');
+}
+
+async function line(name: string, check: () => Promise<unknown>): Promise<ReadyLine> {
+  try {
+    await check();
+    return { name, ok: true, detail: 'answers' };
+  } catch (thrown) {
+    return { name, ok: false, detail: thrown instanceof Error ? thrown.message : String(thrown) };
+  }
+}

@@ -1,0 +1,38 @@
+/** The workers' settings, read once. */
+import { portSchema, readEnv } from '@novax/runtime/env';
+import { z } from 'zod';
+import { workerRoles } from './roles.ts';
+
+const schema = z.object({
+  HOST: z.string().default('127.0.0.1'),
+  METRICS_PORT: portSchema.default(9465),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  DATABASE_WORKER_URL: z.url(),
+  DATABASE_POOL_MAX: z.coerce.number().int().min(1).max(100).default(6),
+  QUEUE_REDIS_URL: z.url(),
+  NATS_URL: z.url(),
+  MEILI_URL: z.url().optional(),
+  MEILI_MASTER_KEY: z.string().optional(),
+  EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),
+  EMBEDDING_BASE_URL: z.url().optional(),
+  EMBEDDING_MODEL: z.string().optional(),
+  EMBEDDING_API_KEY: z.string().optional(),
+  LANGUAGE_MODEL_PROVIDER: z.enum(['local', 'openai']).default('local'),
+  LANGUAGE_MODEL_BASE_URL: z.url().optional(),
+  LANGUAGE_MODEL_MODEL: z.string().optional(),
+  LANGUAGE_MODEL_API_KEY: z.string().optional(),
+  /** Roles of this process, comma-separated; all of them when absent. */
+  WORKER_ROLES: z
+    .string()
+    .default(workerRoles.join(','))
+    .transform((text) => text.split(',').map((role) => role.trim()))
+    .pipe(z.array(z.enum(workerRoles)).min(1)),
+  SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(20_000),
+});
+
+export type WorkersEnv = z.output<typeof schema>;
+
+/** Throws `EnvError` naming every problem. */
+export function readWorkersEnv(): WorkersEnv {
+  return readEnv(schema, process.env);
+}

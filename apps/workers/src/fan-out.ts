@@ -1,0 +1,69 @@
+/** Which jobs an event owes: total over the events there are, so that a new event must be decided here. */
+import type { Envelope } from '@novax/contracts/events/envelope';
+import { events, isEventType, type EventType } from '@novax/contracts/events/registry';
+import { jobId, type JobRequest } from '@novax/contracts/jobs';
+import type { EventConsumer, JobQueue } from '@novax/domain/ports';
+import type { Logger } from '@novax/runtime/log';
+
+type DocumentJob = 'embed-document' | 'summarize-document' | 'index-document';
+
+const nothing: readonly DocumentJob[] = [];
+const changed: readonly DocumentJob[] = ['embed-document', 'summarize-document', 'index-document'];
+const moved: readonly DocumentJob[] = ['index-document'];
+
+export const owedJobs: Readonly<Record<EventType, readonly DocumentJob[]>> = {
+  'user.registered': nothing,
+  'organization.created': nothing,
+  'organization.updated': nothing,
+  'organization.deleted': nothing,
+  'project.created': nothing,
+  'project.updated': nothing,
+  'project.archived': nothing,
+  'project.deleted': nothing,
+  'document.created': changed,
+  'document.updated': changed,
+  'document.archived': moved,
+  'document.deleted': moved,
+  // Written by those very jobs: answering it with a job would never end.
+  'document.enriched': nothing,
+};
+
+/** The jobs an event owes; ids are made from the event's, so that a second delivery adds nothing. */
+export function jobsFor(event: Envelope, options: { readonly indexed: boolean }): JobRequest[] {
+  if (!isEventType(event.type) || event.organizationId === null) return [];
+  const { organizationId } = event;
+  const documentId = event.aggregate.id;
+  return owedJobs[event.type]
+    .filter((name) => name !== 'index-document' || options.indexed)
+    .map((name) => ({
+      name,
+      id: jobId(name, event.id),
+      payload: { organizationId, documentId, event: { id: event.id, occurredAt: event.occurredAt, version: event.aggregate.version } },
+    }));
+}
+
+/** True for an event this release understands; others are parked, not dropped. */
+export function isUnderstood(event: Envelope): boolean {
+  return isEventType(event.type) && events[event.type].version === event.schemaVersion;
+}
+
+/** The consumer that turns events into jobs. An event it does not understand goes to `park`, and no further. */
+export function fanOutConsumer(parts: {
+  readonly queue: JobQueue;
+  readonly indexed: boolean;
+  readonly park: (event: Envelope) => Promise<void>;
+  readonly log: Logger;
+}): EventConsumer {
+  return {
+    name: 'fan-out',
+    subjects: ['novax.events.>'],
+    async handle(event) {
+      if (!isUnderstood(event)) {
+        parts.log.warn({ eventId: event.id, type: event.type, schemaVersion: event.schemaVersion }, 'event of an unknown kind or version: parked');
+        return parts.park(event);
+      }
+      const owed = jobsFor(event, parts);
+      if (owed.length > 0) await parts.queue.add(owed);
+    },
+  };
+}

@@ -1,0 +1,66 @@
+/** Runs one background job: total over the jobs there are. */
+import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
+import { ensurePartitions, owedDocuments, refreshViews } from '@novax/db/queries/upkeep';
+import type { Database } from '@novax/db/tx';
+import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
+import { indexDocument } from '@novax/domain/documents/index-document';
+import type { Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
+import type { Logger } from '@novax/runtime/log';
+import type { Metrics } from '@novax/runtime/metrics';
+
+export interface JobParts {
+  readonly db: Database;
+  readonly modelId: number;
+  readonly embedder: Embedder;
+  readonly summarizer: Summarizer;
+  readonly searchEngine: SearchEngine | null;
+  readonly queue: JobQueue;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+type Runners = { readonly [N in JobName]: (parts: JobParts, payload: JobPayload<N>) => Promise<unknown> };
+
+/** Owed documents looked for at a time. */
+const owedMax = 500;
+/** How far back the regular search for debts looks, seconds; each start looks at everything. */
+const recentS = 24 * 60 * 60;
+
+const runners: Runners = {
+  'embed-document': (parts, payload) => embedDocument(parts, payload),
+  'summarize-document': (parts, payload) => summarizeDocument(parts, payload),
+  async 'index-document'(parts, payload) {
+    const { db, modelId, searchEngine } = parts;
+    return searchEngine === null ? 'no engine' : indexDocument({ db, modelId, searchEngine }, payload);
+  },
+  'refresh-views': ({ db, metrics }) => refreshViews(db, (view) => metrics.viewStaleness.set({ view }, 0)),
+  async 'ensure-partitions'({ db, metrics }) {
+    for (const { parent, runwayDays } of await ensurePartitions(db)) metrics.partitionRunway.set({ table: parent }, runwayDays);
+    return 'ensured';
+  },
+  'reconcile-owed-work': (parts) => reconcile(parts, recentS),
+};
+
+/** Queues again what the tables say is owed: a job lost with its server comes back. `sinceS` as for `owedDocuments`. */
+export async function reconcile(parts: Pick<JobParts, 'db' | 'modelId' | 'queue' | 'log'>, sinceS: number | null): Promise<number> {
+  const owed = await owedDocuments(parts.db, { modelId: parts.modelId, sinceS, limit: owedMax });
+  const requests = owed.map((row): JobRequest => {
+    const payload = { organizationId: row.org_id, documentId: row.document_id, event: null };
+    // The fingerprint names the debt: the same one is queued once, a changed text is another.
+    return { name: row.job, id: `${row.job}-owed-${row.document_id}-${row.fingerprint}`, payload };
+  });
+  if (requests.length > 0) {
+    await parts.queue.add(requests);
+    parts.log.info({ count: requests.length }, 'work owed by the tables queued again');
+  }
+  return requests.length;
+}
+
+/** Runs the job its name says. Throws what the job throws, which makes the queue try again later. */
+export async function runJob(parts: JobParts, job: JobRun): Promise<void> {
+  const started = performance.now();
+  // A run's payload was parsed by its own name's schema at pickup.
+  const runner = runners[job.name] as (parts: JobParts, payload: unknown) => Promise<unknown>;
+  const outcome = await runner(parts, job.payload);
+  parts.log.debug({ jobId: job.id, job: job.name, attempt: job.attempt, outcome, ms: Math.round(performance.now() - started) }, 'job done');
+}

@@ -1,0 +1,22 @@
+/** The worker process. */
+import { EnvError } from '@novax/runtime/env';
+import { runProcess } from '@novax/runtime/lifecycle';
+import { createLogger } from '@novax/runtime/log';
+import { startWorkers } from './compose.ts';
+import { readWorkersEnv } from './env.ts';
+
+try {
+  const env = readWorkersEnv();
+  const log = createLogger({ name: 'novax-workers', level: env.LOG_LEVEL });
+  await runProcess({
+    log,
+    deadlineMs: env.SHUTDOWN_DEADLINE_MS,
+    start: async (lifecycle) => {
+      await startWorkers(env, { lifecycle, log });
+    },
+  });
+} catch (thrown) {
+  if (!(thrown instanceof EnvError)) throw thrown;
+  process.stderr.write(`novax-workers: ${thrown.message}\n`);
+  process.exitCode = 2;
+}
