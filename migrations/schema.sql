@@ -614,7 +614,7 @@ grant insert (org_id) on public.audit_log to novax_api;
 grant insert (org_id) on public.audit_log to novax_worker;
 grant insert (actor_type) on public.audit_log to novax_api;
 grant insert (actor_type) on public.audit_log to novax_worker;
-comment on column public.audit_log.actor_id is 'The person (also behind an API key); null for AI and system.';
+comment on column public.audit_log.actor_id is 'The person, also behind an API key or an AI that acts for them; null where nobody is.';
 grant insert (actor_id) on public.audit_log to novax_api;
 grant insert (actor_id) on public.audit_log to novax_worker;
 grant insert (action) on public.audit_log to novax_api;
@@ -641,7 +641,7 @@ CREATE INDEX idx_audit_log_org_id_created_at_id ON ONLY public.audit_log USING b
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER refuse_row_change BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
 create policy audit_log_insert_novax_api on public.audit_log as permissive for insert to novax_api
-  with check (((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")) AND ((actor_type)::text = ANY ((ARRAY['user'::character varying, 'api_key'::character varying])::text[])) AND (actor_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+  with check (((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")) AND ((actor_type)::text = ANY ((ARRAY['user'::character varying, 'api_key'::character varying, 'ai'::character varying])::text[])) AND (actor_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
 create policy audit_log_insert_novax_worker on public.audit_log as permissive for insert to novax_worker
   with check (((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")) AND ((actor_type)::text = ANY ((ARRAY['ai'::character varying, 'system'::character varying])::text[]))));
 create policy audit_log_select_novax_api on public.audit_log as permissive for select to novax_api
@@ -880,6 +880,7 @@ alter table public.dead_letters owner to novax_owner;
 comment on table public.dead_letters is 'Work that failed for good: an event that cannot be published, a message or a job that used up its attempts. Waits for a person to replay or drop it.';
 grant delete, insert, select, update on table public.dead_letters to novax_worker;
 grant select on table public.dead_letters to novax_backup;
+grant select on table public.dead_letters to novax_definer;
 alter table public.dead_letters enable row level security;
 alter table public.dead_letters force row level security;
 comment on column public.dead_letters.name is 'Consumer or job name.';
@@ -1021,6 +1022,7 @@ CREATE INDEX idx_documents_org_id_project_id_created_at_id ON public.documents U
 CREATE INDEX idx_documents_project_id ON public.documents USING btree (project_id);
 CREATE INDEX idx_documents_project_id_status_created_at ON public.documents USING btree (project_id, status, created_at);
 CREATE INDEX idx_documents_search_vector ON public.documents USING gin (search_vector);
+CREATE INDEX idx_documents_updated_at ON public.documents USING btree (updated_at);
 CREATE TRIGGER index_document BEFORE INSERT OR UPDATE OF title, content, language ON public.documents FOR EACH ROW EXECUTE FUNCTION private.index_document();
 CREATE TRIGGER keep_document_version AFTER UPDATE ON public.documents FOR EACH ROW WHEN ((old.version IS DISTINCT FROM new.version)) EXECUTE FUNCTION private.keep_document_version();
 CREATE TRIGGER mark_document_editor BEFORE UPDATE ON public.documents FOR EACH ROW WHEN (((((old.title)::text IS DISTINCT FROM (new.title)::text) OR (old.content IS DISTINCT FROM new.content)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text))) EXECUTE FUNCTION private.mark_document_editor();
@@ -1174,7 +1176,7 @@ CREATE INDEX idx_events_status_created_at ON ONLY public.events USING btree (sta
 create policy events_delete_novax_worker on public.events as permissive for delete to novax_worker
   using (true);
 create policy events_insert_novax_api on public.events as permissive for insert to novax_api
-  with check (((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")) AND ((actor_type)::text = ANY ((ARRAY['user'::character varying, 'api_key'::character varying])::text[])) AND (actor_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
+  with check (((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")) AND ((actor_type)::text = ANY ((ARRAY['user'::character varying, 'api_key'::character varying, 'ai'::character varying])::text[])) AND (actor_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif"))));
 create policy events_insert_novax_worker on public.events as permissive for insert to novax_worker
   with check ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
 create policy events_select_novax_readonly on public.events as permissive for select to novax_readonly
@@ -1673,6 +1675,7 @@ grant update (version) on public.organizations to novax_api;
 CREATE INDEX idx_organizations_owner_id ON public.organizations USING btree (owner_id);
 CREATE UNIQUE INDEX idx_organizations_slug ON public.organizations USING btree (slug) WHERE ((status)::text <> 'deleted'::text);
 CREATE CONSTRAINT TRIGGER check_owner AFTER INSERT OR UPDATE OF owner_id ON public.organizations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
+CREATE CONSTRAINT TRIGGER end_memberships AFTER UPDATE OF status ON public.organizations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.status)::text = 'deleted'::text) IS DISTINCT FROM ((new.status)::text = 'deleted'::text))) EXECUTE FUNCTION private.end_memberships();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.organizations FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy organizations_select_novax_api on public.organizations as permissive for select to novax_api
   using ((id = ANY (ARRAY( SELECT m.org_id
@@ -1686,9 +1689,11 @@ create policy organizations_update_novax_api on public.organizations as permissi
   using ((id = ANY (ARRAY( SELECT m.org_id
    FROM app.memberships m
   WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))))
-  with check ((id = ANY (ARRAY( SELECT m.org_id
+  with check (((id = ANY (ARRAY( SELECT m.org_id
    FROM app.memberships m
-  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))));
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying])::text[])))))) AND (((status)::text <> 'deleted'::text) OR (id = ANY (ARRAY( SELECT m.org_id
+   FROM app.memberships m
+  WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text))))))));
 
 create table public.person_keys (
   id uuid default gen_random_uuid() not null,
@@ -2159,13 +2164,13 @@ alter table public.users force row level security;
 grant select (id) on public.users to novax_api;
 grant select (id) on public.users to novax_readonly;
 grant select (id) on public.users to novax_worker;
+grant select (email) on public.users to novax_api;
 grant select (email) on public.users to novax_readonly;
 grant select (email) on public.users to novax_worker;
-grant select (email), update (email) on public.users to novax_api;
 comment on column public.users.email_normalized is 'Lower-case form computed by the application: lower(email) in a query under row-level security could not use an index.';
+grant select (email_normalized) on public.users to novax_api;
 grant select (email_normalized) on public.users to novax_readonly;
 grant select (email_normalized) on public.users to novax_worker;
-grant select (email_normalized), update (email_normalized) on public.users to novax_api;
 grant select (username) on public.users to novax_readonly;
 grant select (username) on public.users to novax_worker;
 grant select (username), update (username) on public.users to novax_api;
@@ -2584,6 +2589,8 @@ CREATE OR REPLACE FUNCTION private.create_organization(p_org_id uuid, p_name cha
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 #variable_conflict use_column
+declare
+  v_id uuid := coalesce(p_org_id, gen_random_uuid());
 begin
   perform private.require_self(p_user_id);
   if not exists (select from public.users u where u.id = p_user_id and u.status = 'active') then
@@ -2591,10 +2598,10 @@ begin
   end if;
   return query
     insert into public.organizations as o (id, name, slug, owner_id, settings)
-    values (coalesce(p_org_id, gen_random_uuid()), p_name, p_slug, p_user_id, p_settings)
+    values (v_id, p_name, p_slug, p_user_id, coalesce(p_settings, '{}'))
     returning o.id, o.name, o.slug, o.settings, o.owner_id, o.status, o.version, o.created_at, o.updated_at;
-  insert into public.org_members (org_id, user_id, role)
-  select o.id, p_user_id, 'owner' from public.organizations o where o.slug = p_slug and o.status <> 'deleted';
+  insert into public.org_members (org_id, user_id, role) values (v_id, p_user_id, 'owner');
+  insert into public.org_stats (org_id) values (v_id);
 end
 $function$;
 alter function private.create_organization(p_org_id uuid, p_name character varying, p_slug character varying, p_user_id uuid, p_settings jsonb) owner to novax_definer;
@@ -2663,6 +2670,27 @@ CREATE OR REPLACE FUNCTION private.current_user_id()
 AS $function$ select nullif(current_setting('app.current_user_id', true), '')::uuid $function$;
 alter function private.current_user_id() owner to novax_definer;
 comment on function private.current_user_id() is 'app.current_user_id, or null.';
+
+CREATE OR REPLACE FUNCTION private.end_memberships()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if new.status = 'deleted' then
+    delete from app.memberships where org_id = new.id;
+  else
+    insert into app.memberships (user_id, org_id, role)
+    select m.user_id, m.org_id, m.role from public.org_members m where m.org_id = new.id
+    on conflict (user_id, org_id) do update set role = excluded.role;
+  end if;
+  return null;
+end
+$function$;
+alter function private.end_memberships() owner to novax_definer;
+comment on function private.end_memberships() is 'Takes the memberships that policies read away with a deleted organization, and brings them back with a restored one.';
+grant execute on function private.end_memberships() to novax_owner;
 
 CREATE OR REPLACE FUNCTION private.end_session(p_session_id uuid, p_reason character varying)
  RETURNS boolean
@@ -2973,6 +3001,38 @@ alter function private.organization_ids() owner to novax_definer;
 comment on function private.organization_ids() is 'For schedules that visit every organization, one at a time, with app.current_org_id set.';
 grant execute on function private.organization_ids() to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.owed_documents(p_model_id smallint, p_since interval, p_limit integer)
+ RETURNS TABLE(job character varying, org_id uuid, document_id uuid, fingerprint character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select work.job, d.org_id, d.id, left(encode(d.content_hash, 'hex'), 32)
+  from public.documents d
+  cross join (values ('embed-document'::varchar), ('summarize-document'::varchar)) work (job)
+  where d.status in ('draft', 'active') and d.content_hash is not null
+    -- Younger ones are on their way through the event stream.
+    and d.updated_at < now() - interval '30 seconds'
+    and (p_since is null or d.updated_at > now() - p_since)
+    and case work.job
+      when 'embed-document' then not exists (
+        select from public.ai_embeddings e
+        where e.org_id = d.org_id and e.document_id = d.id and e.model_id = p_model_id and e.chunk_no = 0 and e.content_hash = d.content_hash
+      )
+      else d.ai_metadata ->> 'summary_of' is distinct from encode(d.content_hash, 'hex')
+    end
+    -- What failed for good waits for a person.
+    and not exists (
+      select from public.dead_letters l
+      where l.source = 'job' and l.name = work.job and l.status = 'pending' and l.payload ->> 'documentId' = d.id::text
+    )
+  order by d.updated_at
+  limit p_limit
+$function$;
+alter function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) owner to novax_definer;
+comment on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) is 'Documents whose present text has no vectors of the model, or no summary, oldest first; p_since looks only at those changed that recently, null at all.';
+grant execute on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.refresh_ai_views()
  RETURNS void
  LANGUAGE plpgsql
@@ -3030,7 +3090,7 @@ begin
     end if;
   elsif p_actor_type = 'system' and p_actor_id is null then
     return;
-  elsif p_actor_type in ('user', 'api_key') and p_actor_id is not null then
+  elsif p_actor_type in ('user', 'api_key', 'ai') and p_actor_id is not null then
     -- Signed in: oneself. Not yet (registration, sign-in): the person the record is about.
     if p_actor_id = coalesce(v_user_id, p_subject_id) then
       return;
@@ -3140,13 +3200,16 @@ declare
   v_user_status varchar;
   v_expires_at timestamptz;
 begin
-  -- The row lock makes one of several concurrent callers the first; the others see what it left.
-  select t.* into v_token from public.refresh_tokens t where t.token_hash = p_old_hash for update;
+  -- The lock makes one of several concurrent callers the first; the others see what it left. Session before token, as in end_session.
+  select s.* into v_session
+  from public.sessions s
+  where s.id = (select t.session_id from public.refresh_tokens t where t.token_hash = p_old_hash)
+  for update;
   if not found then
     return query select 'unknown'::varchar, null::uuid, null::uuid, null::uuid, null::timestamptz;
     return;
   end if;
-  select s.* into v_session from public.sessions s where s.id = v_token.session_id for update;
+  select t.* into v_token from public.refresh_tokens t where t.token_hash = p_old_hash for update;
   select u.status into v_user_status from public.users u where u.id = v_session.user_id;
   if v_token.status = 'rotated' then
     perform private.end_session(v_session.id, 'refresh_token_reused');

@@ -114,6 +114,12 @@ async function templateName(migrated: boolean): Promise<string> {
   return `novax_template_${migrated ? 'migrated' : 'bare'}_${hash.digest('hex').slice(0, 16)}`;
 }
 
+/** Builds the databases that files clone, so that the first file to need one does not wait for it. */
+export async function prepareTemplates(adminUrl: string): Promise<void> {
+  await ensureTemplate(adminUrl, false);
+  await ensureTemplate(adminUrl, true);
+}
+
 async function ensureTemplate(adminUrl: string, migrated: boolean): Promise<string> {
   const template = await templateName(migrated);
   return inMaintenance(adminUrl, async (client) => {

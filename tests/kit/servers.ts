@@ -10,7 +10,8 @@ declare module 'vitest' {
   }
 }
 
-const variables = {
+/** Environment variables that name the servers. */
+export const variables = {
   pgAdminUrl: 'NOVAX_TEST_PG_ADMIN_URL',
   queueRedisUrl: 'NOVAX_TEST_QUEUE_REDIS_URL',
   cacheRedisUrl: 'NOVAX_TEST_CACHE_REDIS_URL',

@@ -40,8 +40,8 @@ export async function startApi(env: ApiEnv, parts: { readonly lifecycle: Lifecyc
   const lane = lifecycle.add('read lane', openReadLane({ url: env.DATABASE_URL, onQuery }), (it) => it.close());
   const redis = lifecycle.add('redis', await connectRedis({ url: env.QUEUE_REDIS_URL, log, name: 'novax-api', mode: 'fail-fast', commandTimeoutMs: 500 }), closeRedis);
   await assertPolicy(redis, 'noeviction');
-  const embedder = lifecycle.add('embedder', createEmbedder(embedderOptions(env, log)), (it) => it.close());
-  const bus = lateBus(env.NATS_URL, lifecycle, log);
+  const embedder = lifecycle.add('embedder', await createEmbedder(env, { log }), (it) => it.close());
+  const bus = lateBus(env, lifecycle, log);
   const tokens = await createTokens({ privateKeys: env.JWT_PRIVATE_KEYS, issuer: env.JWT_ISSUER, audience: env.JWT_AUDIENCE });
   const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), passwords: createPasswords(), tokens });
   const searchEngine = env.MEILI_URL === undefined ? null : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
@@ -81,21 +81,11 @@ export async function startApi(env: ApiEnv, parts: { readonly lifecycle: Lifecyc
   return { url };
 }
 
-function embedderOptions(env: ApiEnv, log: Logger) {
-  return {
-    provider: env.EMBEDDING_PROVIDER,
-    baseUrl: env.EMBEDDING_BASE_URL,
-    model: env.EMBEDDING_MODEL,
-    apiKey: env.EMBEDDING_API_KEY,
-    log,
-  };
-}
-
 /** Connects to NATS in the background: the API only sends hints, so it serves without. */
-function lateBus(url: string, lifecycle: Lifecycle, log: Logger): () => EventBus | undefined {
+function lateBus(env: ApiEnv, lifecycle: Lifecycle, log: Logger): () => EventBus | undefined {
   let bus: EventBus | undefined;
   const giveUp = new AbortController();
-  void retry(() => connectBus({ url, log, connectWithinMs: 5_000 }), {
+  void retry(() => connectBus({ url: env.NATS_URL, namespace: env.NATS_NAMESPACE, log, connectWithinMs: 5_000 }), {
     attempts: Number.POSITIVE_INFINITY,
     baseMs: 500,
     capMs: 10_000,

@@ -1,27 +1,12 @@
-/** What travels with a call: who makes it, from where, and what its handler may use. */
+/** What a handler may use, by the way its row meets the database. */
 import type { contract } from '@novax/contracts/api/contract';
 import type { HandlersOf } from '@novax/contracts/procedure';
-import type { CallInfo } from '@novax/db/actor';
 import type { Database, TenantTx } from '@novax/db/tx';
 import type { Embedder, SearchEngine } from '@novax/domain/ports';
 import type { Reader } from '@novax/domain/reader';
 import type { Metrics } from '@novax/runtime/metrics';
 import type { Auth } from './auth/auth.ts';
-
-/** A signed-in person. */
-export interface Caller {
-  readonly userId: string;
-  /** Hex SHA-256 of the session's secret id. */
-  readonly sidHash: string;
-}
-
-/** What a face knows of a request before anybody is authenticated. */
-export interface RequestFacts {
-  readonly face: 'trpc' | 'rest';
-  readonly authorization: string | undefined;
-  readonly call: CallInfo & { readonly requestId: string };
-  readonly userAgent: string | null;
-}
+import type { Caller, RequestFacts } from './request.ts';
 
 /** Things handlers without a transaction of their own may use. */
 export interface Services {

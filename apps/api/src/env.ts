@@ -17,6 +17,8 @@ const schema = z.object({
   DATABASE_POOL_MAX: z.coerce.number().int().min(1).max(100).default(8),
   QUEUE_REDIS_URL: z.url(),
   NATS_URL: z.url(),
+  /** First part of every subject and stream, for several installations on one NATS; none when absent. */
+  NATS_NAMESPACE: z.string().regex(/^[A-Za-z0-9]{1,32}$/).optional(),
   JWT_PRIVATE_KEYS: z.string().min(1, 'a JWKS with at least one private key; the first one signs'),
   JWT_ISSUER: z.string().default('novax'),
   JWT_AUDIENCE: z.string().default('novax-api'),

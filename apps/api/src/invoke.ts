@@ -11,7 +11,8 @@ import type { Reader } from '@novax/domain/reader';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
-import type { Caller, OpenContext, ReadContext, RequestFacts, Services, WriteContext } from './context.ts';
+import type { OpenContext, ReadContext, Services, WriteContext } from './context.ts';
+import type { Caller, RequestFacts } from './request.ts';
 
 type AnyHandler = (context: never, input: never) => Promise<unknown>;
 
@@ -137,7 +138,7 @@ async function gate(row: Row, input: unknown, reader: Reader): Promise<string> {
   return found.org_id;
 }
 
-/** The table of procedures pairs each handler with its own row, so context and input have the types it declares. */
 function call<C>(procedure: Procedure, context: C, input: unknown): Promise<unknown> {
+  // Handler, context and input come from the same row; the table has forgotten which.
   return procedure.handler(context as never, input as never);
 }

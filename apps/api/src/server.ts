@@ -41,14 +41,18 @@ export function createApiServer(options: ServerOptions): Server {
   app.get('/docs', (_request, response) => void response.type('html').send(docsPage()));
   app.get('/.well-known/jwks.json', (_request, response) => void response.json(options.jwks));
   app.use((_request, response) => {
-    write(response, 404, { title: 'There is nothing here; see /docs.', status: 404, code: 'NOT_FOUND' }, { 'content-type': 'application/problem+json' });
+    write(response, {
+      status: 404,
+      body: { title: 'There is nothing here; see /docs.', status: 404, code: 'NOT_FOUND' },
+      headers: { 'content-type': 'application/problem+json' },
+    });
   });
 
   const server = createServer((request, response) => {
     for (const [name, value] of Object.entries(fixedHeaders)) response.setHeader(name, value);
     if (allowOrigin(request, response, options.corsOrigins)) return;
     if (thin(request, response)) return;
-    if (request.url === '/healthz') return write(response, 200, { ok: true }, {});
+    if (request.url === '/healthz') return write(response, { status: 200, body: { ok: true } });
     if (request.url === '/readyz') return void answerReady(response, options.ready);
     // Express has the call signature of a request listener.
     (app as (request: IncomingMessage, response: ServerResponse) => void)(request, response);
@@ -63,7 +67,7 @@ export function createApiServer(options: ServerOptions): Server {
 async function answerReady(response: ServerResponse, ready: ServerOptions['ready']): Promise<void> {
   const lines = await ready();
   const ok = lines.every((line) => line.ok);
-  write(response, ok ? 200 : 503, { ok, dependencies: lines }, {});
+  write(response, { status: ok ? 200 : 503, body: { ok, dependencies: lines } });
 }
 
 /** Answers a preflight (true) or marks the answer as readable by an allowed origin. */

@@ -18,10 +18,9 @@ export function trpcError(error: AppError, requestId: string, path: string | und
   const row = errorTable[error.code];
   return {
     message: error.text,
-    // The table's numbers and names are tRPC's own; its types list them as closed unions.
-    code: row.rpc as WireError['code'],
+    code: row.rpc,
     data: {
-      code: row.trpc as WireError['data']['code'],
+      code: row.trpc,
       httpStatus: row.http,
       ...(path === undefined ? {} : { path }),
       ...errorData(error, requestId),

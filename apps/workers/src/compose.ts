@@ -38,9 +38,9 @@ export async function startWorkers(env: WorkersEnv, parts: { readonly lifecycle:
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
   const db = lifecycle.add('database', await openDatabase({ url: env.DATABASE_WORKER_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }), (it) => it.close());
-  const bus = lifecycle.add('nats', await connectBus({ url: env.NATS_URL, log }), (it) => it.close());
+  const bus = lifecycle.add('nats', await connectBus({ url: env.NATS_URL, namespace: env.NATS_NAMESPACE, log }), (it) => it.close());
   await bus.ensureStreams();
-  const queue = lifecycle.add('job queue', await connectJobQueue({ url: env.QUEUE_REDIS_URL, log }), (it) => it.close());
+  const queue = lifecycle.add('job queue', await connectJobQueue({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log }), (it) => it.close());
   const searchEngine = env.MEILI_URL === undefined ? null : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
 
   // Readiness must be there before the work is: a slow start is not a dead process.
@@ -53,24 +53,12 @@ export async function startWorkers(env: WorkersEnv, parts: { readonly lifecycle:
 
   if (has('jobs')) {
     await searchEngine?.ensureIndex().catch((err: unknown) => log.warn({ err }, 'search engine is not there yet; PostgreSQL answers searches'));
-    const embedder = lifecycle.add('embedder', createEmbedder({
-      provider: env.EMBEDDING_PROVIDER,
-      baseUrl: env.EMBEDDING_BASE_URL,
-      model: env.EMBEDDING_MODEL,
-      apiKey: env.EMBEDDING_API_KEY,
-      log,
-    }), (it) => it.close());
-    const summarizer = createSummarizer({
-      provider: env.LANGUAGE_MODEL_PROVIDER,
-      baseUrl: env.LANGUAGE_MODEL_BASE_URL,
-      model: env.LANGUAGE_MODEL_MODEL,
-      apiKey: env.LANGUAGE_MODEL_API_KEY,
-      log,
-    });
+    const embedder = lifecycle.add('embedder', await createEmbedder(env, { log }), (it) => it.close());
+    const summarizer = createSummarizer(env, { log });
     // One call wakes the model and tells its dimensions.
     await embedder.embed(['ready']);
     const modelId = await ensureEmbeddingModel(db, { name: embedder.modelId, provider: env.EMBEDDING_PROVIDER, dims: embedder.dims });
-    const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, log });
+    const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log });
     const jobParts = { db, modelId, embedder, summarizer, searchEngine, queue, metrics, log };
     for (const name of queueNames) {
       const stop = await jobWorker.run({

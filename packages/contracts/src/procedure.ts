@@ -20,7 +20,7 @@ export type TxKind = 'write' | 'read' | 'none';
 /** Milliseconds a caller should expect at the median, by class of work (one objective per class). */
 export type LatencyClass = 'fast' | 'hash' | 'search' | 'bulk';
 
-interface RowBase<I extends z.ZodType, O extends z.ZodType, T extends TxKind> {
+interface RowFields<I extends z.ZodType, O extends z.ZodType, T extends TxKind> {
   /** One sentence for the reference and for agents. */
   readonly summary: string;
   readonly input: I;
@@ -41,10 +41,10 @@ interface RowBase<I extends z.ZodType, O extends z.ZodType, T extends TxKind> {
   readonly status?: 201 | 204;
 }
 
-export interface QueryRow<I extends z.ZodType, O extends z.ZodType, T extends TxKind> extends RowBase<I, O, T> {
+export interface QueryRow<I extends z.ZodType, O extends z.ZodType, T extends TxKind> extends RowFields<I, O, T> {
   readonly kind: 'query';
 }
-export interface MutationRow<I extends z.ZodType, O extends z.ZodType, T extends TxKind> extends RowBase<I, O, T> {
+export interface MutationRow<I extends z.ZodType, O extends z.ZodType, T extends TxKind> extends RowFields<I, O, T> {
   readonly kind: 'mutation';
 }
 export type Row = QueryRow<z.ZodType, z.ZodType, TxKind> | MutationRow<z.ZodType, z.ZodType, TxKind>;
@@ -65,14 +65,14 @@ export const commonErrors = [
 
 /** Declares a read. */
 export function query<I extends z.ZodType, O extends z.ZodType, const T extends TxKind>(
-  row: RowBase<I, O, T>,
+  row: RowFields<I, O, T>,
 ): QueryRow<I, O, T> {
   return { kind: 'query', ...row };
 }
 
 /** Declares a write. */
 export function mutation<I extends z.ZodType, O extends z.ZodType, const T extends TxKind>(
-  row: RowBase<I, O, T>,
+  row: RowFields<I, O, T>,
 ): MutationRow<I, O, T> {
   return { kind: 'mutation', ...row };
 }

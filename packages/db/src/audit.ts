@@ -48,7 +48,11 @@ export const insertAudit: Statement<Record<string, never>> = statement(
 );
 
 /** Values of `insertAudit`. */
-export function auditValues(orgId: string, actor: Actor, call: CallInfo, entries: readonly AuditEntry[]): Value[] {
+export function auditValues(
+  context: { readonly orgId: string; readonly actor: Actor; readonly call: CallInfo },
+  entries: readonly AuditEntry[],
+): Value[] {
+  const { orgId, actor, call } = context;
   const rows = entries.map((entry) => ({
     action: entry.action,
     entity_type: entry.entityType,

@@ -1,6 +1,7 @@
 /** The doors to the database: tenant transactions, a person's own, and the system's few. Nothing else opens a transaction. */
 import type { EventPayload, EventType } from '@novax/contracts/events/registry';
 import { systemClock, type Clock } from '@novax/runtime/clock';
+import { invariant } from '@novax/runtime/invariant';
 import { retry } from '@novax/runtime/retry';
 import { MikroORM, type EntityManager } from '@mikro-orm/postgresql';
 import { CompiledQuery, type Kysely } from 'kysely';
@@ -110,7 +111,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
           audit: (entry) => void audited.push(entry),
         });
         await em.flush();
-        if (audited.length > 0) await sql(insertAudit, auditValues(context.orgId, context.actor, context.call, audited));
+        if (audited.length > 0) await sql(insertAudit, auditValues(context, audited));
         if (emitted.length > 0) await sql(insertEvents, eventValues({ ...context, now }, emitted));
         return result;
       }),
@@ -127,7 +128,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 function bindStatements(em: EntityManager, onQuery: DatabaseOptions['onQuery']): SqlTx['sql'] {
   return async <Row>(statement: Statement<Row>, values: readonly Value[]) => {
     // Inside a transaction the ORM's context is the Kysely transaction (the driver is built on Kysely).
-    const connection = em.getTransactionContext() as unknown as Kysely<unknown>;
+    const connection = em.getTransactionContext<Kysely<unknown>>();
+    invariant(connection !== undefined, 'a statement runs inside a transaction');
     const started = performance.now();
     const result = await connection.executeQuery<Row>(CompiledQuery.raw(statement.text, [...values]));
     onQuery?.(statement.name, (performance.now() - started) / 1000);

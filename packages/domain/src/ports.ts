@@ -12,6 +12,8 @@ export interface Embedder {
   readonly modelId: string;
   /** Length of the model's own vectors, before padding. */
   readonly dims: number;
+  /** How much of a document the model is worth asking about: characters it takes in at once, and pieces of one document. */
+  readonly window: { readonly chars: number; readonly piecesMax: number };
   /** One vector of `vectorDims` numbers, Euclidean norm 1, per text, in order. Throws DEPENDENCY_UNAVAILABLE or TIMEOUT. */
   embed(texts: readonly string[]): Promise<readonly Float32Array[]>;
   close(): Promise<void>;

@@ -7,7 +7,7 @@ import type { CachedSession, SessionCache } from '@novax/domain/ports';
 import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
 import { LRUCache } from 'lru-cache';
-import type { Caller, RequestFacts } from '../context.ts';
+import type { Caller, RequestFacts } from '../request.ts';
 import type { Passwords } from './passwords.ts';
 import type { Tokens } from './tokens.ts';
 

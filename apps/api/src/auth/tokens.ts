@@ -1,6 +1,6 @@
 /** Access tokens: short-lived JWTs (RFC 9068) signed by the first of our own keys and verified by any of them. */
 import { AppError } from '@novax/runtime/errors';
-import { SignJWT, createLocalJWKSet, importJWK, jwtVerify, type CryptoKey, type JWK } from 'jose';
+import { SignJWT, createLocalJWKSet, importJWK, jwtVerify, type JWK } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 
@@ -34,7 +34,7 @@ export async function createTokens(options: { readonly privateKeys: string; read
   const publicKeys = keys.map(({ d: _private, ...jwk }): JWK => ({ ...jwk, use: 'sig' }));
   const [first] = keys;
   if (first === undefined) throw new Error('JWT_PRIVATE_KEYS holds no key');
-  const signingKey = (await importJWK(first, first.alg)) as CryptoKey; // an asymmetric JWK imports as a CryptoKey
+  const signingKey = await importJWK(first, first.alg);
   const find = createLocalJWKSet({ keys: publicKeys });
   const { issuer, audience } = options;
   /** Verified tokens until they expire: a signature costs more than everything else about a read. */

@@ -1,7 +1,7 @@
 /** Reads from a raw request what the chain needs to know. */
 import type { IncomingMessage } from 'node:http';
 import { newId } from '@novax/runtime/ids';
-import type { RequestFacts } from '../context.ts';
+import type { RequestFacts } from '../request.ts';
 
 const requestIdShape = /^[A-Za-z0-9_-]{8,64}$/;
 const traceparentShape = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;

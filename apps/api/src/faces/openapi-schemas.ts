@@ -30,13 +30,19 @@ const problem: JsonSchema = {
     status: { type: 'integer', description: 'The HTTP status again.' },
     code: { type: 'string', enum: Object.keys(errorTable), description: 'What happened; programs decide by this.' },
     retryable: { type: 'boolean', description: 'True when the same call may succeed later without a change.' },
-    requestId: { type: 'string', description: 'Finds the call in the server’s log; also in the `x-request-id` header.' },
+    requestId: {
+      type: 'string',
+      description: 'Finds the call in the server’s log; also in the `x-request-id` header.',
+    },
     issues: {
       type: 'array',
       description: 'Only with VALIDATION_FAILED: what is wrong with the input.',
       items: {
         type: 'object',
-        properties: { path: { type: 'string', description: 'Dotted path into the input, empty for the whole.' }, message: { type: 'string' } },
+        properties: {
+          path: { type: 'string', description: 'Dotted path into the input, empty for the whole.' },
+          message: { type: 'string' },
+        },
         required: ['path', 'message'],
       },
     },
@@ -69,9 +75,15 @@ export function createSchemaBook(): SchemaBook {
   }
 
   function convert(schema: z.ZodType, io: Direction): JsonSchema {
-    const { $schema: _dialect, $defs = {}, ...body } = z.toJSONSchema(schema, { io, override: ({ jsonSchema }) => simplify(jsonSchema) });
+    const {
+      $schema: _dialect,
+      $defs = {},
+      ...body
+    } = z.toJSONSchema(schema, { io, override: ({ jsonSchema }) => simplify(jsonSchema) });
     // Only recursive shapes come as definitions; equal ones become one component.
-    const renamed = new Map(Object.entries($defs).map(([local, definition]) => [`#/$defs/${local}`, define(local, definition)]));
+    const renamed = new Map(
+      Object.entries($defs).map(([local, definition]) => [`#/$defs/${local}`, define(local, definition)]),
+    );
     return relink(body, renamed) as JsonSchema; // relinking an object gives an object
   }
 
@@ -82,11 +94,16 @@ export function createSchemaBook(): SchemaBook {
     const name = names.has('recursive') ? `Recursive${names.size}` : 'Json';
     names.set('recursive', name).set(text, name);
     const ref = `#/components/schemas/${name}`;
-    components[name] = { description: name === 'Json' ? 'Any JSON value.' : 'A nested value.', ...(relink(definition, new Map([[`#/$defs/${local}`, ref]])) as JsonSchema) }; // as above
+    components[name] = {
+      description: name === 'Json' ? 'Any JSON value.' : 'A nested value.',
+      // Relinking an object gives an object.
+      ...(relink(definition, new Map([[`#/$defs/${local}`, ref]])) as JsonSchema),
+    };
     return ref;
   }
 
-  const schemaOf = (schema: z.ZodType, direction: Direction): JsonSchema => share(convert(schema, direction)) as JsonSchema; // an object stays one
+  const schemaOf = (schema: z.ZodType, direction: Direction): JsonSchema =>
+    share(convert(schema, direction)) as JsonSchema; // an object stays one
   for (const [name, schema, direction] of named) {
     const converted = schemaOf(schema, direction);
     const { description: _description, ...shape } = converted;
@@ -108,6 +125,9 @@ function relink(value: unknown, renamed: ReadonlyMap<string, string>): unknown {
   if (Array.isArray(value)) return value.map((item) => relink(item, renamed));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, part]) => [key, key === '$ref' && typeof part === 'string' ? (renamed.get(part) ?? part) : relink(part, renamed)]),
+    Object.entries(value).map(([key, part]) => [
+      key,
+      key === '$ref' && typeof part === 'string' ? (renamed.get(part) ?? part) : relink(part, renamed),
+    ]),
   );
 }

@@ -22,7 +22,8 @@ Errors are \`application/problem+json\`; programs decide by \`code\`. Ids are UU
 
 /** `GET /documents` with `q` is search; documented here because a path and method can stand in the document only once. */
 const notes: Readonly<Record<string, string>> = {
-  documents_list: 'With `?q=` this is an alias of `GET /search`: it then takes the parameters of that operation (`organizationId`, `q`, `mode`, …) and answers like it.',
+  documents_list:
+    'With `?q=` this is an alias of `GET /search`: it then takes the parameters of that operation (`organizationId`, `q`, `mode`, …) and answers like it.',
 };
 
 let built: Record<string, unknown> | undefined;
@@ -67,36 +68,52 @@ function build(): Record<string, unknown> {
     components: {
       schemas: book.components,
       responses,
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'An access token of `POST /auth/login`.' } },
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'An access token of `POST /auth/login`.' },
+      },
     },
   };
 }
 
 function describe(row: Row, note: string | undefined): string {
   const limit = `At most ${rateLimits[row.limit]} such calls a minute${row.scope === 'public' ? ' and address' : ''}.`;
-  const needs = row.needs === undefined ? [] : [`Needs \`${row.needs}\`, which ${listed(permissions[row.needs])} have.`];
+  const needs =
+    row.needs === undefined ? [] : [`Needs \`${row.needs}\`, which ${listed(permissions[row.needs])} have.`];
   return [...needs, limit, ...(note === undefined ? [] : [note])].join(' ');
 }
 
 function listed(roles: readonly string[]): string {
   const last = roles.at(-1) ?? '';
-  return roles.length === 1 ? `${last}s` : `${roles.slice(0, -1).map((role) => `${role}s`).join(', ')} and ${last}s`;
+  return roles.length === 1
+    ? `${last}s`
+    : `${roles
+        .slice(0, -1)
+        .map((role) => `${role}s`)
+        .join(', ')} and ${last}s`;
 }
 
 /** Parameters and body: path first, then the rest in the query of GET and DELETE and in the body of the others. */
 function request(book: SchemaBook, row: Row, place: { readonly method: string; readonly route: string }): JsonSchema {
   const inPath = new Set([...place.route.matchAll(/:(\w+)/g)].map((match) => match[1] ?? ''));
   const whole = book.schemaOf(row.input, 'input');
-  // zod writes these two for every object schema.
+  // zod writes this for every object schema.
   const properties = (whole['properties'] ?? {}) as Record<string, JsonSchema>;
+  // Likewise, where a field is required.
   const required = new Set((whole['required'] ?? []) as readonly string[]);
   const rest = Object.keys(properties).filter((name) => !inPath.has(name));
   const parameter = (name: string, where: 'path' | 'query'): JsonSchema => {
     const { description: text, ...schema } = properties[name] ?? {};
-    return { name, in: where, required: where === 'path' || required.has(name), ...(text === undefined ? {} : { description: text }), schema };
+    return {
+      name,
+      in: where,
+      required: where === 'path' || required.has(name),
+      ...(text === undefined ? {} : { description: text }),
+      schema,
+    };
   };
   const parameters = [...inPath].map((name) => parameter(name, 'path'));
-  if (place.method === 'GET' || place.method === 'DELETE') return { parameters: [...parameters, ...rest.map((name) => parameter(name, 'query'))] };
+  if (place.method === 'GET' || place.method === 'DELETE')
+    return { parameters: [...parameters, ...rest.map((name) => parameter(name, 'query'))] };
   if (rest.length === 0) return { parameters };
   const needed = rest.filter((name) => required.has(name));
   const schema = {
@@ -107,19 +124,34 @@ function request(book: SchemaBook, row: Row, place: { readonly method: string; r
   return { parameters, requestBody: { required: needed.length > 0, content: { 'application/json': { schema } } } };
 }
 
-const requestIdHeader = { 'x-request-id': { description: 'Names this call in the server’s log.', schema: { type: 'string' } } };
+const requestIdHeader = {
+  'x-request-id': { description: 'Names this call in the server’s log.', schema: { type: 'string' } },
+};
 
 function success(book: SchemaBook, row: Row): JsonSchema {
   const status = row.status ?? 200;
   if (status === 204) return { 204: { description: 'Done.', headers: requestIdHeader } };
   const text = status === 201 ? 'Created.' : 'Done.';
-  return { [status]: { description: text, headers: requestIdHeader, content: { 'application/json': { schema: book.schemaOf(row.output, 'output') } } } };
+  return {
+    [status]: {
+      description: text,
+      headers: requestIdHeader,
+      content: { 'application/json': { schema: book.schemaOf(row.output, 'output') } },
+    },
+  };
 }
 
 /** One response per status; codes that share one share its component. */
-function failures(row: Row, into: { readonly method: string; readonly responses: Record<string, JsonSchema> }): JsonSchema {
-  const withBody: readonly ErrorCode[] = into.method === 'GET' || into.method === 'DELETE' ? [] : ['UNSUPPORTED_MEDIA_TYPE'];
-  const byStatus = Map.groupBy(new Set<ErrorCode>([...commonErrors, ...row.errors, ...withBody]), (code) => errorTable[code].http);
+function failures(
+  row: Row,
+  into: { readonly method: string; readonly responses: Record<string, JsonSchema> },
+): JsonSchema {
+  const withBody: readonly ErrorCode[] =
+    into.method === 'GET' || into.method === 'DELETE' ? [] : ['UNSUPPORTED_MEDIA_TYPE'];
+  const byStatus = Map.groupBy(
+    new Set<ErrorCode>([...commonErrors, ...row.errors, ...withBody]),
+    (code) => errorTable[code].http,
+  );
   const answers: JsonSchema = {};
   for (const [status, codes] of [...byStatus].toSorted(([a], [b]) => a - b)) {
     const name = codes.join('_or_');
@@ -133,14 +165,29 @@ function failure(codes: readonly ErrorCode[]): JsonSchema {
   const wait = codes.some((code) => errorTable[code].retryable);
   return {
     description: codes.map((code) => `\`${code}\`: ${errorTable[code].text}`).join(' '),
-    headers: { ...requestIdHeader, ...(wait ? { 'retry-after': { description: 'Seconds to wait, when known.', schema: { type: 'integer' } } } : {}) },
+    headers: {
+      ...requestIdHeader,
+      ...(wait ? { 'retry-after': { description: 'Seconds to wait, when known.', schema: { type: 'integer' } } } : {}),
+    },
     content: {
       'application/problem+json': {
         schema: { $ref: '#/components/schemas/Problem' },
         examples: Object.fromEntries(
           codes.map((code) => {
             const { http, retryable, text } = errorTable[code];
-            return [code, { value: { type: 'about:blank', title: text, status: http, code, retryable, requestId: '0199d3f2-6c1e-7b60-a1f4-5b6f0c9d2e11' } }];
+            return [
+              code,
+              {
+                value: {
+                  type: 'about:blank',
+                  title: text,
+                  status: http,
+                  code,
+                  retryable,
+                  requestId: '0199d3f2-6c1e-7b60-a1f4-5b6f0c9d2e11',
+                },
+              },
+            ];
           }),
         ),
       },

@@ -21,7 +21,7 @@ export function createRestFace(chain: Chain, trustedHops: number): Router {
     const handle: RequestHandler = (request, response) => {
       // `GET /documents?q=` is the documented alias of `search.query`.
       const aliased = procedure.path === 'documents.list' && request.query['q'] !== undefined && search !== undefined;
-      return answer(aliased ? search : procedure, request, response, { params: request.params, query: request.query });
+      return answer(aliased ? search : procedure, { request, response }, { params: request.params, query: request.query });
     };
     const route = router.route(path);
     if (method === 'GET') route.get(handle);
@@ -36,20 +36,26 @@ export function createRestFace(chain: Chain, trustedHops: number): Router {
   return router;
 }
 
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
 interface Located {
   readonly params: Readonly<Record<string, unknown>>;
   readonly query: Readonly<Record<string, unknown>>;
 }
 
 function answerWith(chain: Chain, trustedHops: number) {
-  return async (procedure: Procedure, request: IncomingMessage, response: ServerResponse, located: Located): Promise<void> => {
+  return async (procedure: Procedure, exchange: Exchange, located: Located): Promise<void> => {
+    const { request, response } = exchange;
     const facts = requestFacts(request, 'rest', trustedHops);
     const { requestId } = facts.call;
     try {
       const body = request.method === 'GET' || request.method === 'DELETE' ? undefined : await readJson(request);
       const input = mergeInput(procedure, located, body);
       const answer = await chain.invoke(procedure.path, input, facts);
-      write(response, procedure.row.status ?? 200, answer, { 'x-request-id': requestId });
+      write(response, { status: procedure.row.status ?? 200, body: answer, headers: { 'x-request-id': requestId } });
     } catch (thrown) {
       refuse(request, response, { error: toAppError(thrown), requestId });
     }
@@ -59,7 +65,7 @@ function answerWith(chain: Chain, trustedHops: number) {
 function refuse(request: IncomingMessage, response: ServerResponse, failure: { error: AppError; requestId: string }): void {
   const { error, requestId } = failure;
   const headers = { 'content-type': 'application/problem+json', ...errorHeaders(error), 'x-request-id': requestId };
-  write(response, errorTable[error.code].http, problem(error, requestId), headers);
+  write(response, { status: errorTable[error.code].http, body: problem(error, requestId), headers });
   if (!request.readableEnded) drain(request);
 }
 

@@ -37,11 +37,11 @@ export function createThinPath(chain: Chain, trustedHops: number): (request: Inc
         }
         const input = method === 'GET' ? inputOf(query) : await readJson(request);
         const data = await chain.invoke(procedure, input, facts);
-        write(response, 200, { result: { data } }, { 'x-request-id': facts.call.requestId });
+        write(response, { status: 200, body: { result: { data } }, headers: { 'x-request-id': facts.call.requestId } });
       } catch (thrown) {
         const error = toAppError(thrown);
         const headers = { ...errorHeaders(error), 'x-request-id': facts.call.requestId };
-        write(response, errorTable[error.code].http, { error: trpcError(error, facts.call.requestId, procedure) }, headers);
+        write(response, { status: errorTable[error.code].http, body: { error: trpcError(error, facts.call.requestId, procedure) }, headers });
         if (!request.readableEnded) drain(request);
       }
     }
@@ -59,7 +59,11 @@ function inputOf(search: string): unknown {
 }
 
 /** Writes one JSON answer. */
-export function write(response: ServerResponse, status: number, body: unknown, headers: Record<string, string>): void {
+export function write(
+  response: ServerResponse,
+  answer: { readonly status: number; readonly body: unknown; readonly headers?: Readonly<Record<string, string>> },
+): void {
+  const { status, body, headers } = answer;
   if (response.headersSent || response.destroyed) return;
   const text = JSON.stringify(body);
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text), ...headers });

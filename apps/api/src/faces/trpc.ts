@@ -6,7 +6,7 @@ import { AppError } from '@novax/runtime/errors';
 import { TRPCError, initTRPC, type TRPCRouterRecord } from '@trpc/server';
 import { createExpressMiddleware } from '@trpc/server/adapters/express';
 import type { RequestHandler } from 'express';
-import type { RequestFacts } from '../context.ts';
+import type { RequestFacts } from '../request.ts';
 import type { Chain } from '../invoke.ts';
 import { trpcError } from '../wire.ts';
 import { requestFacts } from './facts.ts';

@@ -1,4 +1,5 @@
-/** Cuts a document into overlapping pieces that an embedding model can take in at once. */
+/** Cuts a document into the pieces that an embedding model is asked about. */
+import type { Embedder } from '../ports.ts';
 
 export interface Chunk {
   /** First character of the piece in the content. */
@@ -9,28 +10,36 @@ export interface Chunk {
   readonly text: string;
 }
 
-/** Characters of a piece; about 250 tokens, which sentence encoders take without truncation. */
-const size = 1_000;
-/** Characters a piece shares with the one before, so that a sentence cut in two stands whole in one of them. */
-const overlap = 150;
-/** Pieces of one document; the rest of a longer one is found by its words, not by its meaning. */
-export const chunksMax = 64;
+/** Share of a piece that the next one repeats, so that a sentence cut in two stands whole in one of them. */
+const overlap = 0.15;
 
-/** The pieces in order, cut at paragraph, line or word ends where there are any; one piece for an empty content. */
-export function chunksOf(title: string, content: string): Chunk[] {
-  const chunks: Chunk[] = [];
+/**
+ * The pieces in order, cut at paragraph, line or word ends where there are any; one piece for an empty content.
+ * A document of more pieces than the model is worth asking about is sampled evenly, its beginning always included.
+ */
+export function chunksOf(document: { readonly title: string; readonly content: string }, window: Embedder['window']): Chunk[] {
+  const { title, content } = document;
+  const ranges: { from: number; to: number }[] = [];
   let from = 0;
-  do {
-    const to = from + size >= content.length ? content.length : cut(content, from);
-    chunks.push({ from, to, text: `${title}\n${content.slice(from, to)}` });
+  for (;;) {
+    const to = from + window.chars >= content.length ? content.length : cut(content, from, window.chars);
+    ranges.push({ from, to });
     if (to === content.length) break;
-    from = Math.max(to - overlap, from + 1);
-  } while (chunks.length < chunksMax);
-  return chunks;
+    from = Math.max(to - Math.floor(window.chars * overlap), from + 1);
+    const unit = content.charCodeAt(from);
+    if (unit >= 0xdc00 && unit <= 0xdfff) from += 1;
+  }
+  return sample(ranges, window.piecesMax).map((range) => ({ ...range, text: `${title}\n${content.slice(range.from, range.to)}` }));
+}
+
+function sample<T>(items: readonly T[], most: number): T[] {
+  if (items.length <= most) return [...items];
+  const step = items.length / most;
+  return items.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
 }
 
 /** Where a piece that begins at `from` had best end: the last paragraph, else line, else word end in its second half. */
-function cut(content: string, from: number): number {
+function cut(content: string, from: number, size: number): number {
   const window = content.slice(from, from + size);
   for (const separator of ['\n\n', '\n', ' ']) {
     const at = window.lastIndexOf(separator);

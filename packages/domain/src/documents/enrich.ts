@@ -39,7 +39,7 @@ export async function embedDocument(parts: EnrichParts & { readonly embedder: Em
   const document = await read(parts, job);
   if (document === null) return 'gone';
   if (document.embedded) return 'already';
-  const chunks = chunksOf(document.title, document.content);
+  const chunks = chunksOf(document, embedder.window);
   const vectors = await embedder.embed(chunks.map((chunk) => chunk.text));
   const pieces = [{ no: 0, from: 0, to: document.content.length, vector: meanVector(vectors) }];
   // One piece is its own mean: storing it twice would only make it be found twice.

@@ -34,7 +34,7 @@ export async function updateProject(
   },
 ): Promise<ProjectView> {
   const { name, description, aiContext } = input;
-  return change(tx, input.id, 'project.updated', (project) => {
+  return change(tx, { id: input.id, type: 'project.updated' }, (project) => {
     project.name = name ?? project.name;
     project.description = description ?? project.description;
     project.aiContext = aiContext ?? project.aiContext;
@@ -43,7 +43,7 @@ export async function updateProject(
 
 /** Archives a project; doing it twice changes nothing. Throws NOT_FOUND. */
 export async function archiveProject(tx: TenantTx, id: string): Promise<ProjectView> {
-  return change(tx, id, 'project.archived', (project) => {
+  return change(tx, { id, type: 'project.archived' }, (project) => {
     project.status = 'archived';
   });
 }
@@ -61,7 +61,12 @@ export async function deleteProject(tx: TenantTx, id: string): Promise<{ id: str
 
 type ProjectChange = Extract<EventType, 'project.created' | 'project.updated' | 'project.archived' | 'project.deleted'>;
 
-async function change(tx: TenantTx, id: string, type: ProjectChange, apply: (project: Project) => void): Promise<ProjectView> {
+async function change(
+  tx: TenantTx,
+  what: { readonly id: string; readonly type: ProjectChange },
+  apply: (project: Project) => void,
+): Promise<ProjectView> {
+  const { id, type } = what;
   const project = await projectById(tx, id);
   const before = fieldsOf(project);
   apply(project);

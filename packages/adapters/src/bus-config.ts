@@ -1,0 +1,152 @@
+/** The streams and consumers of the event bus as data, and the repair of servers that differ from it. */
+import { deadLetterStream, eventStream } from '@novax/contracts/events/envelope';
+import { AppError } from '@novax/runtime/errors';
+import type { Logger } from '@novax/runtime/log';
+import {
+  AckPolicy,
+  type ConsumerConfig,
+  DeliverPolicy,
+  type JetStreamManager,
+  nanos,
+  NatsError,
+  ReplayPolicy,
+  RetentionPolicy,
+  type StreamConfig,
+  StorageType,
+} from 'nats';
+
+const dayMs = 86_400_000;
+
+export interface BusTimings {
+  /** Milliseconds without a sign of life from a handler before its event goes to another one. */
+  readonly ackWaitMs: number;
+  /** Deliveries in all before an event is given up. */
+  readonly maxDeliver: number;
+  /** Milliseconds the stream keeps events. */
+  readonly maxAgeMs: number;
+  /** Milliseconds in which a second publish of one event is recognised. */
+  readonly duplicateWindowMs: number;
+  readonly replicas: number;
+}
+
+export const defaultTimings: BusTimings = {
+  ackWaitMs: 30_000,
+  maxDeliver: 5,
+  maxAgeMs: 30 * dayMs,
+  duplicateWindowMs: 120_000,
+  replicas: 1,
+};
+
+/** Names in one server; a namespace keeps tests apart, production has none. */
+export interface BusNames {
+  readonly events: string;
+  readonly deadLetters: string;
+  /** A public subject as this bus spells it. */
+  subject(subject: string): string;
+}
+
+/** The public names, or the same behind a namespace of letters and digits. */
+export function busNames(namespace?: string): BusNames {
+  if (namespace === undefined) return { events: eventStream, deadLetters: deadLetterStream, subject: (subject) => subject };
+  const prefix = namespace.toUpperCase();
+  return {
+    events: `${prefix}_${eventStream}`,
+    deadLetters: `${prefix}_${deadLetterStream}`,
+    subject: (subject) => `${namespace}.${subject}`,
+  };
+}
+
+/** Both streams as they must be. The second keeps the advisories about given-up events, which nobody else would hear. */
+export function streamConfigs(names: BusNames, timings: BusTimings): readonly (Partial<StreamConfig> & { name: string })[] {
+  const common = { retention: RetentionPolicy.Limits, storage: StorageType.File, num_replicas: timings.replicas };
+  return [
+    {
+      ...common,
+      name: names.events,
+      subjects: [names.subject('novax.events.>')],
+      max_age: nanos(timings.maxAgeMs),
+      duplicate_window: nanos(timings.duplicateWindowMs),
+    },
+    {
+      ...common,
+      name: names.deadLetters,
+      subjects: ['MAX_DELIVERIES', 'MSG_TERMINATED'].map((kind) => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${names.events}.>`),
+      max_age: nanos(timings.maxAgeMs),
+    },
+  ];
+}
+
+/**
+ * A durable pull consumer as it must be. The server's own `backoff` stays unset: it would replace `ack_wait` and does not apply to refusals,
+ * whose delays are given with each of them.
+ */
+export function consumerConfig(name: string, subjects: readonly string[], timings: BusTimings): Partial<ConsumerConfig> {
+  return {
+    durable_name: name,
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    replay_policy: ReplayPolicy.Instant,
+    ack_wait: nanos(timings.ackWaitMs),
+    max_deliver: timings.maxDeliver,
+    filter_subjects: [...subjects],
+  };
+}
+
+/** Makes a stream, or changes what differs; what a server cannot change is an INTERNAL error that names it. */
+export async function repairStream(jsm: JetStreamManager, wanted: Partial<StreamConfig> & { name: string }, log: Logger): Promise<void> {
+  const found = await orNull(() => jsm.streams.info(wanted.name));
+  if (found === null) {
+    await jsm.streams.add(wanted);
+    return;
+  }
+  const differences = differing(found.config, wanted);
+  if (differences.length === 0) return;
+  refuseFixed(`stream ${wanted.name}`, differences, ['storage', 'retention']);
+  log.warn({ stream: wanted.name, differences }, 'stream differed from its definition; repaired');
+  await jsm.streams.update(wanted.name, wanted);
+}
+
+/** Makes a durable consumer, or changes what differs; see `repairStream`. */
+export async function repairConsumer(jsm: JetStreamManager, stream: string, wanted: Partial<ConsumerConfig>, log: Logger): Promise<void> {
+  const name = wanted.durable_name ?? '';
+  const found = await orNull(() => jsm.consumers.info(stream, name));
+  if (found === null) {
+    await jsm.consumers.add(stream, wanted);
+    return;
+  }
+  // A server may answer a single filter in the singular field.
+  const config = { ...found.config, filter_subjects: found.config.filter_subjects ?? [found.config.filter_subject ?? '>'] };
+  const differences = differing(config, wanted);
+  if (differences.length === 0) return;
+  refuseFixed(`consumer ${name}`, differences, ['ack_policy', 'deliver_policy', 'replay_policy']);
+  log.warn({ consumer: name, differences }, 'consumer differed from its definition; repaired');
+  const { durable_name: _, ack_policy: __, deliver_policy: ___, replay_policy: ____, ...changeable } = wanted;
+  await jsm.consumers.update(stream, name, changeable);
+}
+
+/** Names of the wanted settings whose found value is another one. */
+export function differing(found: object, wanted: object): string[] {
+  const values = new Map<string, unknown>(Object.entries(found));
+  return Object.entries(wanted)
+    .filter(([name, value]) => JSON.stringify(sorted(values.get(name))) !== JSON.stringify(sorted(value)))
+    .map(([name]) => name);
+}
+
+function sorted(value: unknown): unknown {
+  return Array.isArray(value) ? value.toSorted() : value;
+}
+
+function refuseFixed(what: string, differences: readonly string[], fixed: readonly string[]): void {
+  const stuck = differences.filter((name) => fixed.includes(name));
+  if (stuck.length === 0) return;
+  throw new AppError('INTERNAL', { detail: `${what} exists with another ${stuck.join(', ')}, which cannot be changed; remove it and start again` });
+}
+
+async function orNull<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (thrown instanceof NatsError && thrown.api_error?.code === 404) return null;
+    throw thrown;
+  }
+}

@@ -1,0 +1,93 @@
+/** The loop of one durable consumer: one event in hand at a time, kept alive while it is handled, refused with a growing delay when that fails. */
+import { type Envelope, envelopeSchema } from '@novax/contracts/events/envelope';
+import { pause } from '@novax/runtime/clock';
+import type { Logger } from '@novax/runtime/log';
+import type { PulledMessage } from './bus-message.ts';
+import type { Puller } from './bus-pull.ts';
+
+export interface ConsumerLoopOptions {
+  readonly name: string;
+  readonly log: Logger;
+  readonly ackWaitMs: number;
+  readonly handleWithinMs: number;
+  readonly retryBaseMs: number;
+  readonly handle: (event: Envelope) => Promise<void>;
+  /** Finds the consumer on the server, making it anew when it is gone. */
+  readonly open: () => Promise<Puller>;
+}
+
+const retryCapMs = 60_000;
+
+/**
+ * Takes events until stopped. Only one is requested at a time: events fetched ahead would use up their deliveries whenever a process dies with them.
+ * The answer stops the loop after the event in hand.
+ */
+export function runConsumer(options: ConsumerLoopOptions): () => Promise<void> {
+  const stopping = new AbortController();
+  const loop = consumeUntil(options, stopping.signal);
+  return () => {
+    stopping.abort();
+    return loop;
+  };
+}
+
+async function consumeUntil(options: ConsumerLoopOptions, stop: AbortSignal): Promise<void> {
+  for (let failures = 0; !stop.aborted; ) {
+    try {
+      const puller = await options.open();
+      try {
+        for (let message = await puller.next(stop); message; message = await puller.next(stop)) {
+          failures = 0;
+          await handleOne(message, options);
+        }
+      } finally {
+        await puller.close();
+      }
+    } catch (thrown) {
+      if (stop.aborted) return;
+      failures += 1;
+      options.log.warn({ consumer: options.name, err: thrown }, 'cannot take events; trying again');
+      await pause(Math.min(250 * 2 ** (failures - 1), 5000), stop);
+    }
+  }
+}
+
+async function handleOne(message: PulledMessage, options: ConsumerLoopOptions): Promise<void> {
+  const event = parseEnvelope(message);
+  const log = options.log.child({ consumer: options.name, streamSeq: message.streamSeq, delivery: message.delivery });
+  if (event instanceof Error) {
+    log.error({ err: event, subject: message.subject }, 'event is not an envelope; given up');
+    message.giveUp('not an envelope');
+    return;
+  }
+  const alive = setInterval(() => message.working(), options.ackWaitMs / 3);
+  try {
+    await within(options.handleWithinMs, options.handle(event));
+  } catch (thrown) {
+    const delayMs = Math.min(options.retryBaseMs * 2 ** (message.delivery - 1), retryCapMs);
+    log.warn({ err: thrown, eventId: event.id, type: event.type, delayMs }, 'event was not handled; delivered again later');
+    message.refuse(delayMs);
+    return;
+  } finally {
+    clearInterval(alive);
+  }
+  // Waits until the server has the acknowledgement; without it the event comes again, which its handler must bear anyway.
+  const acknowledged = await message.acknowledge();
+  if (!acknowledged) log.warn({ eventId: event.id }, 'acknowledgement was not confirmed; the event may come again');
+}
+
+function parseEnvelope(message: PulledMessage): Envelope | Error {
+  try {
+    return envelopeSchema.parse(JSON.parse(message.text));
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
+  }
+}
+
+/** Rejects when `work` takes longer; without this a handler that hangs would be kept alive for ever. */
+function within(ms: number, work: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`handler took longer than ${ms} ms`)), ms);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,195 @@
+/** The domain event stream on NATS JetStream. */
+import { type Envelope, eventSubject } from '@novax/contracts/events/envelope';
+import type { EventBus, PublishResult } from '@novax/domain/ports';
+import { AppError } from '@novax/runtime/errors';
+import type { Logger } from '@novax/runtime/log';
+import { retry } from '@novax/runtime/retry';
+import { connect, type ConnectionOptions, credsAuthenticator, headers, type JetStreamClient, type NatsConnection } from 'nats';
+import { type BusTimings, busNames, consumerConfig, defaultTimings, repairConsumer, repairStream, streamConfigs } from './bus-config.ts';
+import { runConsumer } from './bus-consumer.ts';
+import { pullFrom } from './bus-pull.ts';
+import { coalescedHints } from './hints.ts';
+
+export interface BusOptions extends Partial<BusTimings> {
+  readonly url: string;
+  readonly log: Logger;
+  /** Text of a `.creds` file, for servers that ask for one. */
+  readonly credentials?: string;
+  /** Prefix of every name, for tests that share a server. */
+  readonly namespace?: string | undefined;
+  /** Milliseconds to keep trying the first connection. */
+  readonly connectWithinMs?: number;
+  /** Milliseconds a handler may take before its event counts as failed. */
+  readonly handleWithinMs?: number;
+  /** Milliseconds before the second delivery of a failed event; doubles each time, to at most a minute. */
+  readonly retryBaseMs?: number;
+}
+
+/** Most publishes that wait for their acknowledgement at one time. */
+const inFlightMax = 512;
+/** Milliseconds to wait for the acknowledgement of an event. */
+const acknowledgeMs = 5000;
+/** Milliseconds to wait for an answer about streams and consumers; short, because a lost connection swallows requests. */
+const answerMs = 2000;
+
+/** Connects; the connection mends itself for ever after. Throws DEPENDENCY_UNAVAILABLE when no server answers in time. */
+export async function connectBus(options: BusOptions): Promise<EventBus> {
+  const { log } = options;
+  const timings: BusTimings = { ...defaultTimings, ...defined(options) };
+  const names = busNames(options.namespace);
+  const nc = await firstConnection(options);
+  const reconnected = new Set<() => void>();
+  void watchStatus(nc, log, () => reconnected.forEach((listener) => listener()));
+  const onReconnect = (listener: () => void): (() => void) => {
+    reconnected.add(listener);
+    return () => reconnected.delete(listener);
+  };
+  const jsm = await reached(() => nc.jetstreamManager({ timeout: answerMs }));
+  const js = nc.jetstream({ timeout: acknowledgeMs });
+  const stops = new Set<() => Promise<void>>();
+  const hints = coalescedHints((subject) => {
+    if (!nc.isClosed() && !nc.isDraining()) nc.publish(names.subject(subject));
+  });
+
+  return {
+    async ensureStreams() {
+      await reached(async () => {
+        for (const wanted of streamConfigs(names, timings)) await repairStream(jsm, wanted, log);
+      });
+    },
+    publish: (events) => publishAll(events, (event) => publishOne(js, names.subject(eventSubject(event)), event)),
+    async consume(consumer) {
+      const wanted = consumerConfig(consumer.name, consumer.subjects.map(names.subject), timings);
+      const repair = () => repairConsumer(jsm, names.events, wanted, log);
+      // The first time a wrong definition is the caller's to hear; later ones are retried by the loop.
+      await reached(repair);
+      let repaired = true;
+      const stop = runConsumer({
+        name: consumer.name,
+        log,
+        ackWaitMs: timings.ackWaitMs,
+        handleWithinMs: options.handleWithinMs ?? 60_000,
+        retryBaseMs: options.retryBaseMs ?? 1000,
+        handle: async (event) => consumer.handle(event),
+        open: async () => {
+          if (!repaired) await repair();
+          repaired = false;
+          return pullFrom(nc, { stream: names.events, name: consumer.name }, onReconnect);
+        },
+      });
+      stops.add(stop);
+      return async () => {
+        stops.delete(stop);
+        await stop();
+      };
+    },
+    async lag(consumer) {
+      const info = await reached(() => jsm.consumers.info(names.events, consumer));
+      return info.num_pending + info.num_ack_pending;
+    },
+    hint: (subject) => hints.hint(subject),
+    onHint(subject, listener) {
+      const subscription = nc.subscribe(names.subject(subject), { callback: () => listener() });
+      return () => subscription.unsubscribe();
+    },
+    async ping() {
+      await reached(() => jsm.streams.info(names.events));
+    },
+    async close() {
+      hints.close();
+      await Promise.all([...stops].map((stop) => stop()));
+      if (!nc.isClosed()) await nc.drain().catch(() => nc.close());
+    },
+  };
+}
+
+async function firstConnection(options: BusOptions): Promise<NatsConnection> {
+  const deadline = Date.now() + (options.connectWithinMs ?? 10_000);
+  const settings: ConnectionOptions = {
+    ...natsAddress(options.url),
+    name: options.namespace ?? 'novax',
+    timeout: 2000,
+    // For ever, also when the server refuses us for a while; only the very first connection is bounded.
+    maxReconnectAttempts: -1,
+    ignoreAuthErrorAbort: true,
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    ...(options.credentials === undefined ? {} : { authenticator: credsAuthenticator(new TextEncoder().encode(options.credentials)) }),
+  };
+  try {
+    return await retry(() => connect(settings), { attempts: Infinity, baseMs: 200, capMs: 1000, when: () => Date.now() < deadline });
+  } catch (cause) {
+    throw unavailable(cause);
+  }
+}
+
+/** Servers and credentials of `nats://user:password@host:port[,host:port…]`: the client library wants them apart. */
+export function natsAddress(urls: string): Pick<ConnectionOptions, 'servers' | 'user' | 'pass'> {
+  const parsed = urls.split(',').map((url) => new URL(url.includes('://') ? url : `nats://${url}`));
+  const [first] = parsed;
+  const servers = parsed.map(({ protocol, host }) => `${protocol}//${host}`);
+  return first === undefined || first.username === ''
+    ? { servers }
+    : { servers, user: decodeURIComponent(first.username), pass: decodeURIComponent(first.password) };
+}
+
+/** Sends in order with a bounded number unanswered; one failure is that event's result and nobody else's. */
+async function publishAll(
+  events: readonly Envelope[],
+  publishEvent: (event: Envelope) => Promise<PublishResult>,
+): Promise<readonly PublishResult[]> {
+  const results: PublishResult[] = [];
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let at = next++; ; at = next++) {
+      const event = events[at];
+      if (event === undefined) return;
+      results[at] = await publishEvent(event);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(inFlightMax, events.length) }, lane));
+  return results;
+}
+
+async function publishOne(js: JetStreamClient, subject: string, event: Envelope): Promise<PublishResult> {
+  try {
+    const head = headers();
+    if (event.traceparent !== null) head.set('traceparent', event.traceparent);
+    const ack = await js.publish(subject, JSON.stringify(event), { msgID: event.id, headers: head });
+    return { id: event.id, ok: true, streamSeq: ack.seq, duplicate: ack.duplicate };
+  } catch (thrown) {
+    return { id: event.id, ok: false, error: thrown instanceof Error ? thrown.message : String(thrown) };
+  }
+}
+
+async function watchStatus(nc: NatsConnection, log: Logger, onReconnect: () => void): Promise<void> {
+  for await (const status of nc.status()) {
+    if (status.type === 'disconnect' || status.type === 'error') log.warn({ status: status.type, data: status.data }, 'event bus trouble');
+    else if (status.type === 'reconnect') {
+      log.info('event bus is back');
+      onReconnect();
+    }
+  }
+}
+
+/** Runs a request to the server; anything but our own errors means that it cannot be reached. */
+async function reached<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (thrown instanceof AppError) throw thrown;
+    throw unavailable(thrown);
+  }
+}
+
+function unavailable(cause: unknown): AppError {
+  return new AppError('DEPENDENCY_UNAVAILABLE', { cause, detail: `event bus: ${cause instanceof Error ? cause.message : String(cause)}` });
+}
+
+/** The timings that were given; an explicit undefined must not hide a default. */
+function defined(options: Partial<BusTimings>): Partial<BusTimings> {
+  const given = Object.keys(defaultTimings).map((name) => [name, new Map<string, unknown>(Object.entries(options)).get(name)] as const);
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,36 @@
+/** Chooses the embedding model by the process's settings. */
+import type { Embedder } from '@novax/domain/ports';
+import { AppError } from '@novax/runtime/errors';
+import type { Logger } from '@novax/runtime/log';
+import { localEmbedder } from './embedder-local.ts';
+import { openAiEmbedder } from './embedder-openai.ts';
+
+/** The settings of the same names. */
+export interface EmbedderEnv {
+  readonly EMBEDDING_PROVIDER: 'local' | 'openai';
+  readonly EMBEDDING_BASE_URL?: string | undefined;
+  readonly EMBEDDING_MODEL?: string | undefined;
+  readonly EMBEDDING_API_KEY?: string | undefined;
+}
+
+export interface EmbedderOptions {
+  readonly log: Logger;
+  /** Threads of the bundled model. */
+  readonly threads?: number;
+  /** Milliseconds for one batch. */
+  readonly timeoutMs?: number;
+}
+
+/** The embedder that the settings name. Throws INTERNAL when settings are missing, DEPENDENCY_UNAVAILABLE when the server does not answer. */
+export async function createEmbedder(env: EmbedderEnv, options: EmbedderOptions): Promise<Embedder> {
+  if (env.EMBEDDING_PROVIDER === 'local') return localEmbedder(options);
+  if (!env.EMBEDDING_BASE_URL || !env.EMBEDDING_MODEL) {
+    throw new AppError('INTERNAL', { detail: 'EMBEDDING_PROVIDER=openai needs EMBEDDING_BASE_URL and EMBEDDING_MODEL' });
+  }
+  return openAiEmbedder({
+    baseUrl: env.EMBEDDING_BASE_URL,
+    model: env.EMBEDDING_MODEL,
+    timeoutMs: options.timeoutMs ?? 30_000,
+    ...(env.EMBEDDING_API_KEY ? { apiKey: env.EMBEDDING_API_KEY } : {}),
+  });
+}

@@ -1,0 +1,116 @@
+/** Background jobs in memory: the same parsing, deduplication, retries and dead jobs as the real queues. */
+import { jobs, type QueueName, queueNames } from '@novax/contracts/jobs';
+import type { JobQueue, JobWorker } from '@novax/domain/ports';
+import { pickUp } from '../job-pickup.ts';
+import { parsedPayload } from '../queues.ts';
+
+interface HeldJob {
+  readonly id: string;
+  readonly name: string;
+  readonly payload: unknown;
+  readonly queue: QueueName;
+  readonly attempts: number;
+  made: number;
+  state: 'waiting' | 'active' | 'delayed' | 'failed';
+}
+
+/** One pair of queue and worker over the same memory; `insert` places a job past all checks, as another release might. */
+export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
+  queue: JobQueue;
+  worker: JobWorker;
+  insert(job: { id: string; name: string; payload: unknown; queue: QueueName }): void;
+} {
+  const held = new Map<string, HeldJob>();
+  const schedules = new Map<string, NodeJS.Timeout>();
+  const wakes = new Set<() => void>();
+  const wake = (): void => wakes.forEach((call) => call());
+  const hold = (job: Omit<HeldJob, 'made' | 'state'>): void => {
+    const key = `${job.queue}:${job.id}`;
+    if (!held.has(key)) held.set(key, { ...job, made: 0, state: 'waiting' });
+    wake();
+  };
+
+  const queue: JobQueue = {
+    async add(requests) {
+      const parsed = requests.map((request) => ({ ...request, payload: parsedPayload(request) }));
+      for (const request of parsed) hold({ ...request, queue: jobs[request.name].queue, attempts: jobs[request.name].attempts });
+    },
+    async schedule(key, everyMs, request) {
+      const row = jobs[request.name];
+      const payload = parsedPayload(request);
+      clearInterval(schedules.get(key));
+      let turn = 0;
+      const place = (): void => hold({ id: `repeat-${key}-${turn++}`, name: request.name, payload, queue: row.queue, attempts: row.attempts });
+      place();
+      schedules.set(key, setInterval(place, everyMs));
+    },
+    async counts() {
+      const count = (name: QueueName, state: HeldJob['state']): number =>
+        [...held.values()].filter((job) => job.queue === name && job.state === state).length;
+      const rows = queueNames.map((name) => [
+        name,
+        { waiting: count(name, 'waiting'), active: count(name, 'active'), delayed: count(name, 'delayed'), failed: count(name, 'failed') },
+      ]);
+      // One row per queue name, so every key of the record is there.
+      return Object.fromEntries(rows) as Awaited<ReturnType<JobQueue['counts']>>;
+    },
+    async ping() {},
+    async close() {
+      for (const timer of schedules.values()) clearInterval(timer);
+      schedules.clear();
+    },
+  };
+
+  const worker: JobWorker = {
+    async run(run) {
+      let stopped = false;
+      const active = new Set<Promise<void>>();
+      const pump = (): void => {
+        if (stopped) return;
+        for (const [key, job] of held) {
+          if (active.size >= run.concurrency) return;
+          if (job.queue !== run.queue || job.state !== 'waiting') continue;
+          job.state = 'active';
+          const turn = attempt(key, job).finally(() => {
+            active.delete(turn);
+            pump();
+          });
+          active.add(turn);
+        }
+      };
+      const attempt = async (key: string, job: HeldJob): Promise<void> => {
+        job.made += 1;
+        const picked = pickUp({ ...job, attempt: job.made });
+        try {
+          if (picked instanceof Error) throw picked;
+          await run.handle(picked);
+          held.delete(key);
+        } catch (thrown) {
+          const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+          if (picked instanceof Error || job.made >= job.attempts) await bury(key, job, error);
+          else retryLater(job);
+        }
+      };
+      const bury = async (key: string, job: HeldJob, error: Error): Promise<void> => {
+        job.state = 'failed';
+        await run.onDead({ id: job.id, name: job.name, payload: job.payload }, error);
+        held.delete(key);
+      };
+      const retryLater = (job: HeldJob): void => {
+        job.state = 'delayed';
+        setTimeout(() => {
+          job.state = 'waiting';
+          wake();
+        }, (options.retryBaseMs ?? 1000) * 2 ** (job.made - 1));
+      };
+      wakes.add(pump);
+      pump();
+      return async () => {
+        stopped = true;
+        wakes.delete(pump);
+        await Promise.all(active);
+      };
+    },
+  };
+  return { queue, worker, insert: (job) => hold({ ...job, attempts: 5 }) };
+}

@@ -1,0 +1,117 @@
+/** Takes background jobs from BullMQ. */
+import type { JobWorker } from '@novax/domain/ports';
+import type { Logger } from '@novax/runtime/log';
+import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { pickUp } from './job-pickup.ts';
+import { defaultPrefix, type QueueConnectOptions } from './queues.ts';
+import { assertPolicy, closeRedis, connectRedis } from './redis.ts';
+import { throttled } from './throttled.ts';
+
+export interface WorkerConnectOptions extends QueueConnectOptions {
+  /** Milliseconds between searches for dead jobs that nobody recorded, because a worker died or its recorder failed. */
+  readonly sweepEveryMs?: number;
+}
+
+type RunOptions = Parameters<JobWorker['run']>[0];
+
+/** Milliseconds one worker may take to record a dead job before another one tries. */
+const burialMs = 60_000;
+const sweepBatch = 100;
+/** A job that loses its process this often is dead: as many tries as most jobs have. */
+const stallsMax = 5;
+
+/** Checks the server once and answers a worker. Throws DEPENDENCY_UNAVAILABLE, or INTERNAL when the server could evict jobs. */
+export async function connectJobWorker(options: WorkerConnectOptions): Promise<JobWorker> {
+  const probe = await connectRedis({ url: options.url, log: options.log, name: 'novax-job-worker-probe', mode: 'fail-fast' });
+  try {
+    await assertPolicy(probe, 'noeviction');
+  } finally {
+    await closeRedis(probe);
+  }
+  return { run: (run) => runWorker(options, run) };
+}
+
+async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promise<() => Promise<void>> {
+  const log = options.log.child({ queue: run.queue });
+  const prefix = options.prefix ?? defaultPrefix;
+  const redis = await connectRedis({ url: options.url, log, name: `novax-job-worker-${run.queue}`, mode: 'patient' });
+  const warn = throttled(1000, (err: Error) => log.warn({ err }, 'job worker trouble'));
+  const queue = new Queue(run.queue, { connection: redis, prefix });
+  queue.on('error', warn);
+  const bury = burial({ redis, lockPrefix: `${prefix}:dead:${run.queue}`, onDead: run.onDead, log });
+  const burials = new Set<Promise<void>>();
+  const worker = new Worker(run.queue, (job) => process(job, run), {
+    connection: redis,
+    prefix,
+    concurrency: run.concurrency,
+    maxStalledCount: stallsMax,
+    // After a lost connection the library waits 15 s by default, and a wake-up lost with it costs one such poll.
+    runRetryDelay: 500,
+    drainDelay: 2,
+    autorun: false,
+  });
+  worker.on('error', warn);
+  worker.on('failed', (job, error) => {
+    if (!job) return;
+    log.warn({ jobId: job.id, job: job.name, attempt: job.attemptsMade, err: error }, 'job failed');
+    // Only a dead job has an end; one that will be tried again has none.
+    if (job.finishedOn === undefined) return;
+    const burying = bury(job, error).finally(() => burials.delete(burying));
+    burials.add(burying);
+  });
+  const stopSweeping = sweepRegularly(queue, bury, { everyMs: options.sweepEveryMs ?? 30_000, warn });
+  await Promise.all([queue.waitUntilReady(), worker.waitUntilReady()]);
+  worker.run().catch(warn);
+
+  return async () => {
+    await stopSweeping();
+    await worker.close();
+    await Promise.all(burials);
+    await queue.close();
+    await closeRedis(redis);
+  };
+}
+
+async function process(job: Job, run: RunOptions): Promise<void> {
+  const picked = pickUp({ id: job.id ?? '', name: job.name, payload: job.data, attempt: job.attemptsMade + 1 });
+  if (picked instanceof Error) throw new UnrecoverableError(picked.message);
+  await run.handle(picked);
+}
+
+type Bury = (job: Job, error: Error) => Promise<void>;
+
+/** Records a dead job and removes it. A lock keeps others from doing the same; a recorder that fails leaves the job for the next sweep. */
+function burial(at: { redis: Redis; lockPrefix: string; onDead: RunOptions['onDead']; log: Logger }): Bury {
+  return async (job, error) => {
+    const id = job.id ?? '';
+    const lock = `${at.lockPrefix}:${id}`;
+    try {
+      if ((await at.redis.set(lock, '1', 'PX', burialMs, 'NX')) === null) return;
+      try {
+        await at.onDead({ id, name: job.name, payload: job.data }, error);
+        await job.remove();
+      } finally {
+        await at.redis.del(lock);
+      }
+    } catch (thrown) {
+      at.log.error({ err: thrown, jobId: id, job: job.name }, 'dead job was not recorded; trying again later');
+    }
+  };
+}
+
+function sweepRegularly(queue: Queue, bury: Bury, options: { everyMs: number; warn: (error: Error) => void }): () => Promise<void> {
+  let running = sweep(queue, bury).catch(options.warn);
+  const timer = setInterval(() => {
+    running = running.then(() => sweep(queue, bury)).catch(options.warn);
+  }, options.everyMs);
+  return async () => {
+    clearInterval(timer);
+    await running;
+  };
+}
+
+async function sweep(queue: Queue, bury: Bury): Promise<void> {
+  const dead = await queue.getFailed(0, sweepBatch - 1);
+  for (const job of dead) await bury(job, new Error(job.failedReason ?? 'failed'));
+}

@@ -1,0 +1,105 @@
+/** Adds background jobs to BullMQ. */
+import { type JobRequest, jobs, type QueueName, queueNames } from '@novax/contracts/jobs';
+import type { JobQueue } from '@novax/domain/ports';
+import { AppError } from '@novax/runtime/errors';
+import type { Logger } from '@novax/runtime/log';
+import { type JobsOptions, Queue } from 'bullmq';
+import { assertPolicy, closeRedis, connectRedis, redisCall } from './redis.ts';
+import { throttled } from './throttled.ts';
+
+export interface QueueConnectOptions {
+  readonly url: string;
+  readonly log: Logger;
+  /** First part of every key; tests choose their own. */
+  readonly prefix?: string | undefined;
+  /** Milliseconds before the second try of a failed job; doubles each time, with jitter. */
+  readonly retryBaseMs?: number;
+}
+
+export const defaultPrefix = 'novax';
+
+/**
+ * Connects a producer. Every call ends within seconds: with the server away it throws DEPENDENCY_UNAVAILABLE.
+ * Throws INTERNAL when the server could evict jobs.
+ */
+export async function connectJobQueue(options: QueueConnectOptions): Promise<JobQueue> {
+  const { log } = options;
+  const redis = await connectRedis({ url: options.url, log, name: 'novax-job-queue', mode: 'fail-fast' });
+  const warn = throttled(1000, (err: Error) => log.warn({ err }, 'job queue trouble'));
+  try {
+    await assertPolicy(redis, 'noeviction');
+  } catch (thrown) {
+    await closeRedis(redis);
+    throw thrown;
+  }
+  const queues = new Map<QueueName, Queue>();
+  for (const name of queueNames) {
+    const queue = new Queue(name, { connection: redis, prefix: options.prefix ?? defaultPrefix });
+    queue.on('error', warn);
+    queues.set(name, queue);
+  }
+  // A queue that loses its server before its first answer would stay broken for ever.
+  await redisCall(() => Promise.all([...queues.values()].map((queue) => queue.waitUntilReady())));
+  const queueOf = (name: QueueName): Queue => {
+    const queue = queues.get(name);
+    if (!queue) throw new AppError('INTERNAL', { detail: `no queue ${name}` });
+    return queue;
+  };
+
+  return {
+    async add(requests) {
+      const byQueue = Map.groupBy(requests, (request) => jobs[request.name].queue);
+      for (const [name, group] of byQueue) {
+        const bulk = group.map((request) => ({
+          name: request.name,
+          data: parsedPayload(request),
+          opts: { ...jobOptions(request.name, options.retryBaseMs), jobId: request.id },
+        }));
+        await redisCall(() => queueOf(name).addBulk(bulk));
+      }
+    },
+    async schedule(key, everyMs, request) {
+      const data = parsedPayload(request);
+      const template = { name: request.name, data, opts: jobOptions(request.name, options.retryBaseMs) };
+      await redisCall(() => queueOf(jobs[request.name].queue).upsertJobScheduler(key, { every: everyMs }, template));
+    },
+    async counts() {
+      const rows = await redisCall(() =>
+        Promise.all(
+          queueNames.map(async (name) => {
+            const found = await queueOf(name).getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed');
+            const waiting = (found['wait'] ?? 0) + (found['prioritized'] ?? 0);
+            return [name, { waiting, active: found['active'] ?? 0, delayed: found['delayed'] ?? 0, failed: found['failed'] ?? 0 }] as const;
+          }),
+        ),
+      );
+      // One row per queue name, so every key of the record is there.
+      return Object.fromEntries(rows) as Awaited<ReturnType<JobQueue['counts']>>;
+    },
+    async ping() {
+      await redisCall(() => redis.ping());
+      await assertPolicy(redis, 'noeviction');
+    },
+    async close() {
+      await Promise.all([...queues.values()].map((queue) => queue.close().catch(warn)));
+      await closeRedis(redis);
+    },
+  };
+}
+
+/** A dead job stays in the failed set until its worker has recorded it, so `removeOnFail` is off. */
+function jobOptions(name: JobRequest['name'], retryBaseMs = 1000): JobsOptions {
+  return {
+    attempts: jobs[name].attempts,
+    backoff: { type: 'exponential', delay: retryBaseMs, jitter: 0.5 },
+    removeOnComplete: true,
+    removeOnFail: false,
+  };
+}
+
+/** The payload as the registry spells it. Throws INTERNAL: a wrong payload here is our own mistake. */
+export function parsedPayload(request: Omit<JobRequest, 'id'>): unknown {
+  const parsed = jobs[request.name].payload.safeParse(request.payload);
+  if (parsed.success) return parsed.data;
+  throw new AppError('INTERNAL', { cause: parsed.error, detail: `payload of job ${request.name} is not valid: ${parsed.error.message}` });
+}

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { chunksOf, meanVector } from './chunks.ts';
+
+const window = { chars: 200, piecesMax: 5 };
+
+test('pieces cover the content without a gap, and none is longer than the window', () => {
+  const content = Array.from({ length: 60 }, (_, index) => `word${index}`).join(' ');
+  const pieces = chunksOf({ title: 'T', content }, { ...window, piecesMax: 100 });
+  expect(pieces[0]?.from).toBe(0);
+  expect(pieces.at(-1)?.to).toBe(content.length);
+  for (const [index, piece] of pieces.entries()) {
+    expect(piece.to - piece.from).toBeLessThanOrEqual(window.chars);
+    expect(piece.text).toBe(`T\n${content.slice(piece.from, piece.to)}`);
+    if (index > 0) expect(piece.from).toBeLessThan(pieces[index - 1]?.to ?? 0);
+  }
+});
+
+test('a long document is sampled evenly from its beginning on', () => {
+  const pieces = chunksOf({ title: 'T', content: 'x'.repeat(10_000) }, window);
+  expect(pieces).toHaveLength(5);
+  expect(pieces[0]?.from).toBe(0);
+  expect(pieces.at(-1)?.from).toBeGreaterThan(6_000);
+});
+
+test('an empty document has one piece, its title', () => {
+  expect(chunksOf({ title: 'T', content: '' }, window)).toEqual([{ from: 0, to: 0, text: 'T\n' }]);
+});
+
+test('a surrogate pair is never cut in two', () => {
+  const pieces = chunksOf({ title: '', content: '😀'.repeat(300) }, { chars: 201, piecesMax: 100 });
+  for (const piece of pieces) expect(piece.text.isWellFormed()).toBe(true);
+});
+
+test('the mean of vectors has norm 1 and lies between them', () => {
+  const mean = meanVector([Float32Array.of(1, 0), Float32Array.of(0, 1)]);
+  expect(mean[0]).toBeCloseTo(Math.SQRT1_2);
+  expect(mean[1]).toBeCloseTo(Math.SQRT1_2);
+});
