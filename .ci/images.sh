@@ -106,6 +106,7 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   . .ci/engine.sh
   docker info > /dev/null 2>&1 || { echo 'no container engine answers' >&2; exit 1; }
   ensure_compose || { echo "$skip_reason" >&2; exit 1; }
+  trap 'rm -f "$work/env"' EXIT
   images_environment
   build_images "$@"
 fi

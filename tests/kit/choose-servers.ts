@@ -1,5 +1,8 @@
 /** Where the servers of a test run come from, tried in order: the environment, containers, processes without containers. */
+import { join } from 'node:path';
 import { startServers } from '../../apps/ops/src/stack/servers.ts';
+import { tryLock } from '../../apps/ops/src/supervisor/lock.ts';
+import { lockPath } from '../../apps/ops/src/supervisor/state.ts';
 import { containerServers, whyNoContainers } from './containers.ts';
 import { variables, type Servers } from './servers.ts';
 
@@ -26,7 +29,7 @@ export async function chooseServers(options: {
   }
   // Never by DATABASE_URL or another setting of a real installation: a test run must not touch one.
   const running = await startServers({
-    dir: options.dir,
+    dir: await freeSlot(options.dir),
     durable: false,
     driver: 'native',
     only: ['postgres', 'valkey-queue', 'valkey-cache', 'nats'],
@@ -40,6 +43,17 @@ export async function chooseServers(options: {
     natsUrl: endpoints.NATS_URL,
   };
   return { urls, reason: `processes without containers, because ${noContainers}`, stop: () => running.stop() };
+}
+
+/** A folder under `dir` that no living run uses; taking the first one lets a run end what a killed one left there. */
+async function freeSlot(dir: string): Promise<string> {
+  for (let slot = 1; ; slot += 1) {
+    const path = join(dir, String(slot));
+    const attempt = await tryLock(lockPath(path));
+    if (!attempt.held) continue;
+    await attempt.lock.release();
+    return path;
+  }
 }
 
 function namedServers(env: Readonly<Record<string, string | undefined>>): Servers | undefined {

@@ -42,7 +42,7 @@ const schema = z.object({
         return z.NEVER;
       }
     })
-    .transform((overrides) => ({ ...rateLimits, ...overrides })),
+    .transform((overrides): Readonly<Record<string, number>> => ({ ...rateLimits, ...overrides })),
   /** Parse answers as well as inputs; for tests and development. */
   CHECK_OUTPUT: z.stringbool().default(false),
   SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(10_000),

@@ -1,5 +1,6 @@
 /** One PostgreSQL connection driven at protocol level: the pipelined half of the read lane. */
 import pg from 'pg';
+import { instant } from './queries/instant.ts';
 import { scopeValues, type Scope } from './scope.ts';
 import type { Statement, Value } from './statement.ts';
 
@@ -222,14 +223,9 @@ export class LaneSocket {
 /** Instants stay text in ISO 8601, as the contract wants them; everything else as the driver parses it. */
 function toColumn(field: Field): Column {
   const timestamptz = 1184;
-  if (field.dataTypeID === timestamptz) return { name: field.name, parse: toInstant };
+  if (field.dataTypeID === timestamptz) return { name: field.name, parse: instant };
   // The driver's table of parsers is typed per known oid; any oid answers a parser.
   return { name: field.name, parse: pg.types.getTypeParser(field.dataTypeID, 'text') as (text: string) => unknown };
-}
-
-/** PostgreSQL's `2026-11-22 21:15:00.123456+00` as `2026-11-22T21:15:00.123Z`, whatever the session's time zone. */
-export function toInstant(text: string): string {
-  return new Date(text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00')).toISOString();
 }
 
 function toWire(value: Value): string | null | Buffer {

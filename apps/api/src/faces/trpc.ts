@@ -8,7 +8,7 @@ import { createExpressMiddleware } from '@trpc/server/adapters/express';
 import type { RequestHandler } from 'express';
 import type { RequestFacts } from '../request.ts';
 import type { Chain } from '../invoke.ts';
-import { trpcError } from '../wire.ts';
+import { errorHeaders, trpcError } from '../wire.ts';
 import { requestFacts } from './facts.ts';
 
 /** Codes tRPC raises itself, before our chain is asked, as codes of the table. */
@@ -56,11 +56,13 @@ export function createTrpcFace(chain: Chain, features: typeof contract, trustedH
     createContext: ({ req }) => ({ facts: requestFacts(req, 'trpc', trustedHops) }),
     maxBatchSize: batchCallsMax,
     maxBodySize: bodyBytesMax,
-    responseMeta: ({ errors, data }) => {
-      // Our codes are carried as causes; the status of a single failed call must be theirs.
+    responseMeta: ({ ctx, errors, data }) => {
+      // Our codes are carried as causes; status and headers of a single failed call must be theirs.
       const [first] = errors;
-      const status = first?.cause instanceof AppError && data.length === 1 ? trpcError(first.cause, '', undefined).data.httpStatus : undefined;
-      return status === undefined ? {} : { status };
+      const error = first?.cause instanceof AppError && data.length === 1 ? first.cause : undefined;
+      const requestId: Record<string, string> = ctx === undefined ? {} : { 'x-request-id': ctx.facts.call.requestId };
+      if (error === undefined) return { headers: requestId };
+      return { status: trpcError(error, '', undefined).data.httpStatus, headers: { ...errorHeaders(error), ...requestId } };
     },
   });
 }

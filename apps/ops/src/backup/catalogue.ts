@@ -97,8 +97,8 @@ export async function assertSeesEverything(client: pg.ClientBase, tables: readon
   await client.query('set row_security = off');
   const denied = await rowsOf<{ name: string }>(
     client,
-    `select t.name from unnest($1::text[]) as t (name) where not has_table_privilege(t.name, 'select')`,
-    [tables.map(qualified)],
+    `select t.shown as name from unnest($1::text[], $2::text[]) as t (name, shown) where not has_table_privilege(t.name, 'select')`,
+    [tables.map(qualified), tables.map(({ schema, name }) => `${schema}.${name}`)],
   );
   if (denied.length > 0) {
     throw new CommandFailure(`the role ${role.name} may not read ${denied.map(({ name }) => name).join(', ')}; nothing was saved`, {

@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress } from 'node:zlib';
 import type pg from 'pg';
@@ -52,9 +51,9 @@ export async function createBackup(options: CreateOptions): Promise<Manifest> {
     client,
     `select current_database() as database, current_setting('server_version') as server, pg_current_snapshot()::text as snapshot`,
   );
-  const migrations = await migrationState(client);
   const shapes = await tablesInOrder(client);
   await assertSeesEverything(client, shapes);
+  const migrations = await migrationState(client);
   const name = `${origin.database.replaceAll(/[^A-Za-z0-9_-]/g, '_')}-${createdAt.toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`;
   // After the snapshot, so that a restored database does not hold a backup that is still running.
   await options.record?.start({ name, location: target.location(name), startedAt: createdAt });
@@ -97,7 +96,8 @@ async function saveTable(client: pg.Client, shape: TableShape, to: Destination &
   const rows = client.query(copyTo(copyOut(shape)));
   const file = `tables/${String(to.index + 1).padStart(3, '0')}_${shape.schema}.${shape.name}.copy.zst`;
   const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 } });
-  await pipeline([rows, content, compress, stored, async (chunks: AsyncIterable<Buffer>) => to.target.write(to.name, file, chunks)], pipelineOptions(to.signal));
+  const save = (chunks: AsyncIterable<Buffer>): Promise<void> => to.target.write(to.name, file, chunks);
+  await pipeline(rows, content, compress, stored, save, pipelineOptions(to.signal));
   const { lines, sha256: contentSha256 } = content.result();
   if (rows.rowCount !== lines) throw new Error(`${shape.name}: the server sent ${rows.rowCount} rows, ${lines} lines arrived`);
   const { bytes, sha256 } = stored.result();
@@ -115,7 +115,8 @@ async function saveBlobs(dir: string, to: Destination): Promise<BlobEntry[]> {
   for (const path of paths) {
     const through = meter();
     const file = `blobs/${path}`;
-    await pipeline([createReadStream(join(dir, path)), through as Transform, async (chunks: AsyncIterable<Buffer>) => to.target.write(to.name, file, chunks)], pipelineOptions(to.signal));
+    const save = (chunks: AsyncIterable<Buffer>): Promise<void> => to.target.write(to.name, file, chunks);
+    await pipeline(createReadStream(join(dir, path)), through, save, pipelineOptions(to.signal));
     const { bytes, sha256 } = through.result();
     blobs.push({ path, file, bytes, sha256 });
   }

@@ -93,6 +93,9 @@ function readProblem(error: unknown): string {
 
 const discard = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() });
 
+/** `<database>-<UTC time>-<random>`: other folders in the same place are nobody's backup. */
+const BACKUP_NAME = /^[A-Za-z0-9_-]+-\d{8}T\d{6}Z-[0-9a-f]{6}$/;
+
 export interface BackupSummary {
   name: string;
   /** `incomplete`: without a manifest, so its making was interrupted or goes on now; `damaged`: the manifest is not as it was written. */
@@ -108,7 +111,7 @@ export interface BackupSummary {
 /** Every backup of the target, oldest first, by its manifest alone: `verifyBackup` looks inside. */
 export async function listBackups(target: BackupTarget): Promise<BackupSummary[]> {
   const summaries: BackupSummary[] = [];
-  for (const name of await target.list()) {
+  for (const name of (await target.list()).filter((folder) => BACKUP_NAME.test(folder))) {
     const bytes = (await target.files(name)).reduce((sum, file) => sum + file.bytes, 0);
     const text = await target.text(name, MANIFEST_FILE);
     const none = { name, location: target.location(name), createdAt: null, database: null, migration: null, rows: null, bytes };

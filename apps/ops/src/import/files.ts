@@ -52,7 +52,11 @@ async function packageNames(nodeModules: string): Promise<string[]> {
   for (const entry of await readdir(nodeModules, { withFileTypes: true })) {
     if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
     if (!entry.name.startsWith('@')) names.push(entry.name);
-    else for (const scoped of await readdir(join(nodeModules, entry.name))) names.push(`${entry.name}/${scoped}`);
+    else {
+      // Links lead to the workspace's own packages.
+      const scoped = await readdir(join(nodeModules, entry.name), { withFileTypes: true });
+      names.push(...scoped.filter((it) => it.isDirectory()).map((it) => `${entry.name}/${it.name}`));
+    }
   }
   return names.sort();
 }

@@ -82,14 +82,16 @@ async function titlesOf(client: NovaxClient, projectId: string, signal: AbortSig
 /** Runs `work` over the items, some at a time; the first failure stops the rest from starting and is thrown when those in hand ended. */
 async function inParallel<T>(items: readonly T[], lanes: number, work: (item: T) => Promise<void>): Promise<void> {
   const rest = items.values();
-  let failure: unknown;
-  await Promise.all(
-    Array.from({ length: lanes }, async () => {
-      for (const item of rest) {
-        if (failure !== undefined) return;
-        await work(item).catch((thrown: unknown) => (failure ??= thrown));
-      }
-    }),
-  );
-  if (failure !== undefined) throw failure;
+  let stopped = false;
+  const running = Array.from({ length: lanes }, async () => {
+    for (const item of rest) {
+      if (stopped) return;
+      await work(item).catch((thrown: unknown) => {
+        stopped = true;
+        throw thrown;
+      });
+    }
+  });
+  await Promise.allSettled(running);
+  await Promise.all(running);
 }

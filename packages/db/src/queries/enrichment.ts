@@ -12,7 +12,7 @@ export interface EnrichableDocument {
   readonly status: 'draft' | 'active' | 'archived' | 'deleted';
   readonly version: number;
   readonly ai_context: Partial<AiContext>;
-  readonly updated_at: Date;
+  readonly updated_at: string | Date;
   /** Whether vectors of this model and this text are stored. */
   readonly embedded: boolean;
   /** Whether the stored summary is of this text. */

@@ -1,6 +1,7 @@
 /** Keeps the full-text engine's copy of a document equal to the table's. */
 import { noCall } from '@novax/db/actor';
 import { readEnrichable } from '@novax/db/queries/enrichment';
+import { instant } from '@novax/db/queries/instant';
 import type { SearchEngine } from '../ports.ts';
 import type { EnrichJob, EnrichParts } from './enrich.ts';
 
@@ -15,7 +16,7 @@ export async function indexDocument(parts: EnrichParts & { readonly searchEngine
   }
   const { id, title, content, status } = row;
   await searchEngine.upsert([
-    { id, organizationId: row.org_id, projectId: row.project_id, title, content, status, updatedAt: row.updated_at.getTime() },
+    { id, organizationId: row.org_id, projectId: row.project_id, title, content, status, updatedAt: Date.parse(instant(row.updated_at)) },
   ]);
   return 'indexed';
 }
