@@ -106,7 +106,7 @@ try_docker_stack() {
 clean_up() {
   if [ -f "$work/env" ]; then compose down --volumes --timeout 20 > "$work/down.log" 2>&1 || tail -n 5 "$work/down.log"; fi
   stop_engine
-  rm -f "$work/env"
+  rm -f "$work/env" "$work/debian.tar"
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM

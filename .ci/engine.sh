@@ -31,7 +31,8 @@ ensure_engine() {
 start_engine() {
   engine_dir=$(mktemp -d /tmp/novax-ci.XXXXXX)
   # shellcheck disable=SC2086 -- the options are words
-  dockerd --host "unix://$engine_dir/sock" --data-root "$engine_dir/data" --exec-root "$engine_dir/exec" \
+  # In a session of its own: a signal to this script's group must not take the engine away from the cleaning up.
+  setsid dockerd --host "unix://$engine_dir/sock" --data-root "$engine_dir/data" --exec-root "$engine_dir/exec" \
     --pidfile "$engine_dir/pid" $1 > "$engine_dir/log" 2>&1 &
   engine_pid=$!
   export DOCKER_HOST="unix://$engine_dir/sock"

@@ -8,7 +8,7 @@ import { eventually } from '../kit/eventually.ts';
 import { servers } from '../kit/servers.ts';
 import { type NatsSpace, testBus } from './nats-space.ts';
 import { tcpProxy } from './tcp-proxy.ts';
-import { anEvent, quiet, uniqueName } from './unique.ts';
+import { anEvent, quiet } from './unique.ts';
 
 const all = ['novax.events.>'];
 

@@ -87,7 +87,8 @@ describe('summarizer: extractive', () => {
   test.each([
     ['brief', /^[^-\n][^\n]*$/, 1],
     ['bullet', /^- .*(\n- .*)+$/, 4],
-    ['detailed', /^[^-\n][^\n]*$/, 7],
+    // Seven sentences, two of which say nearly the same.
+    ['detailed', /^[^-\n][^\n]*$/, 6],
   ])('style %s is respected', async (style, shape, sentences) => {
     const { summary } = await summarize(tides, { summarization_style: style });
     expect(summary).toMatch(shape);

@@ -41,6 +41,8 @@ export async function startApi(env: ApiEnv, parts: { readonly lifecycle: Lifecyc
   const redis = lifecycle.add('redis', await connectRedis({ url: env.QUEUE_REDIS_URL, log, name: 'novax-api', mode: 'fail-fast', commandTimeoutMs: 500 }), closeRedis);
   await assertPolicy(redis, 'noeviction');
   const embedder = lifecycle.add('embedder', await createEmbedder(env, { log }), (it) => it.close());
+  // The model loads at its first text: better now than under somebody's first search.
+  embedder.embed(['ready']).catch((err: unknown) => log.warn({ err }, 'the embedding model does not answer; searches by meaning will say so'));
   const bus = lateBus(env, lifecycle, log);
   const tokens = await createTokens({ privateKeys: env.JWT_PRIVATE_KEYS, issuer: env.JWT_ISSUER, audience: env.JWT_AUDIENCE });
   const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), passwords: createPasswords(), tokens });

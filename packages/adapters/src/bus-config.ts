@@ -107,7 +107,11 @@ export async function repairStream(jsm: JetStreamManager, wanted: Partial<Stream
 }
 
 /** Makes a durable consumer, or changes what differs; see `repairStream`. */
-export async function repairConsumer(jsm: JetStreamManager, stream: string, wanted: Partial<ConsumerConfig>, log: Logger): Promise<void> {
+export async function repairConsumer(
+  jsm: JetStreamManager,
+  { stream, wanted }: { readonly stream: string; readonly wanted: Partial<ConsumerConfig> },
+  log: Logger,
+): Promise<void> {
   const name = wanted.durable_name ?? '';
   const found = await orNull(() => jsm.consumers.info(stream, name));
   if (found === null) {
@@ -133,7 +137,7 @@ export function differing(found: object, wanted: object): string[] {
 }
 
 function sorted(value: unknown): unknown {
-  return Array.isArray(value) ? value.toSorted() : value;
+  return Array.isArray(value) ? value.map(String).toSorted((a, b) => a.localeCompare(b)) : value;
 }
 
 function refuseFixed(what: string, differences: readonly string[], fixed: readonly string[]): void {

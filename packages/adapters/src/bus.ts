@@ -60,7 +60,7 @@ export async function connectBus(options: BusOptions): Promise<EventBus> {
     publish: (events) => publishAll(events, (event) => publishOne(js, names.subject(eventSubject(event)), event)),
     async consume(consumer) {
       const wanted = consumerConfig(consumer.name, consumer.subjects.map(names.subject), timings);
-      const repair = () => repairConsumer(jsm, names.events, wanted, log);
+      const repair = () => repairConsumer(jsm, { stream: names.events, wanted }, log);
       // The first time a wrong definition is the caller's to hear; later ones are retried by the loop.
       await reached(repair);
       let repaired = true;

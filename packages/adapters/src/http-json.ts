@@ -17,7 +17,7 @@ const triesMax = 4;
 export async function postJson(server: JsonServer, path: string, body: unknown): Promise<unknown> {
   const deadline = Date.now() + server.timeoutMs;
   for (let tries = 1; ; tries++) {
-    const response = await once(server, path, body, deadline);
+    const response = await once(server, { path, body }, deadline);
     if (response.ok) return parsed(response);
     const worthIt = response.status === 429 || response.status >= 500;
     const waitMs = retryAfterMs(response.headers.get('retry-after')) ?? backoffMs(tries, { baseMs: 500, capMs: 8000 });
@@ -29,7 +29,7 @@ export async function postJson(server: JsonServer, path: string, body: unknown):
   }
 }
 
-async function once(server: JsonServer, path: string, body: unknown, deadline: number): Promise<Response> {
+async function once(server: JsonServer, { path, body }: { path: string; body: unknown }, deadline: number): Promise<Response> {
   try {
     return await fetch(`${server.baseUrl.replace(/\/+$/, '')}/${path}`, {
       method: 'POST',

@@ -7,8 +7,7 @@ export function pickUp(job: { readonly id: string; readonly name: string; readon
   if (!isJobName(job.name)) return new Error(`unknown job ${job.name}`);
   const parsed = jobs[job.name].payload.safeParse(job.payload);
   if (!parsed.success) return new Error(`payload of job ${job.name} is not valid: ${parsed.error.message}`);
-  // Name and payload come from one row of the registry; the compiler cannot pair them across the union.
-  return { id: job.id, name: job.name, payload: parsed.data, attempt: job.attempt } as JobRun;
+  return { id: job.id, name: job.name, payload: parsed.data, attempt: job.attempt };
 }
 
 function isJobName(name: string): name is JobName {

@@ -81,9 +81,8 @@ export async function assertPolicy(redis: Redis, wanted: MemoryPolicy): Promise<
 
 async function memoryPolicy(redis: Redis): Promise<string> {
   try {
-    // ioredis types the answer of CONFIG as unknown; CONFIG GET answers [name, value].
-    const reply = (await redis.config('GET', 'maxmemory-policy')) as string[];
-    if (reply[1] !== undefined) return reply[1];
+    const [, policy] = await redis.config('GET', 'maxmemory-policy');
+    if (policy !== undefined) return policy;
   } catch (thrown) {
     // Hosted servers often forbid CONFIG; INFO says the same.
     if (!(thrown instanceof Error) || !/NOPERM|unknown command/i.test(thrown.message)) throw thrown;

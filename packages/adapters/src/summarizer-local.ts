@@ -7,7 +7,7 @@ import { keyTopics } from './text/key-topics.ts';
 import { plainBlocks, type TextBlock } from './text/plain.ts';
 import { complexityScore } from './text/readability.ts';
 import { textRank } from './text/text-rank.ts';
-import { isContentWord, languageOf, sentencesOf, wordsOf } from './text/words.ts';
+import { isContentWord, languageOf, sentencesOf, sharedCount, wordsOf } from './text/words.ts';
 
 export const localSummarizerId = 'novax-local-extractive-1';
 
@@ -43,11 +43,7 @@ function summarize(request: SummaryRequest): Awaited<ReturnType<Summarizer['summ
     candidates.map(({ bias }) => bias),
   );
   const style = styleOf(request.instructions?.summarization_style);
-  const chosen = [...candidates.keys()]
-    .toSorted((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0))
-    .slice(0, style.sentences)
-    .toSorted((a, b) => a - b)
-    .map((at) => candidates[at]?.text ?? '');
+  const chosen = best(candidates, scores, style.sentences);
   const allWords = sentences.flatMap(wordsOf);
   const said = new Set(chosen.flatMap(wordsOf));
   const content = allWords.filter(isContent);
@@ -80,6 +76,19 @@ function candidatesOf(blocks: readonly TextBlock[], request: SummaryRequest, spl
     }
   }
   return candidates;
+}
+
+/** The `count` highest sentences in the document's order; one that mostly repeats a higher one is passed over. */
+function best(candidates: readonly Candidate[], scores: readonly number[], count: number): string[] {
+  const ranked = [...candidates.entries()].toSorted(([a], [b]) => (scores[b] ?? 0) - (scores[a] ?? 0));
+  const chosen: [number, Candidate, Set<string>][] = [];
+  for (const [at, candidate] of ranked) {
+    if (chosen.length === count) break;
+    const words = new Set(candidate.words);
+    const repeats = chosen.some(([, , other]) => sharedCount(words, other) > 0.6 * Math.min(words.size, other.size));
+    if (!repeats) chosen.push([at, candidate, words]);
+  }
+  return chosen.toSorted(([a], [b]) => a - b).map(([, { text }]) => text);
 }
 
 function styleOf(style = ''): { readonly sentences: number; readonly bullets: boolean } {

@@ -21,6 +21,8 @@ const documentJob = z.object({
   event: z.object({ id: idSchema, occurredAt: instantSchema, version: z.int() }).nullable(),
 });
 const nothing = z.object({});
+/** Only what changed that many seconds ago or less; null looks at everything. */
+const reconcileJob = z.object({ sinceS: z.int().min(1).nullable() });
 
 export const jobs = {
   'embed-document': { queue: 'embedding', attempts: 5, version: 1, payload: documentJob },
@@ -28,7 +30,7 @@ export const jobs = {
   'index-document': { queue: 'indexing', attempts: 5, version: 1, payload: documentJob },
   'refresh-views': { queue: 'view-refresh', attempts: 3, version: 1, payload: nothing },
   'ensure-partitions': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
-  'reconcile-owed-work': { queue: 'maintenance', attempts: 3, version: 1, payload: nothing },
+  'reconcile-owed-work': { queue: 'maintenance', attempts: 3, version: 1, payload: reconcileJob },
 } as const satisfies Record<string, JobRow>;
 
 export type JobName = keyof typeof jobs;

@@ -11,9 +11,9 @@ import { demoAccount, type DemoAccount } from './account.ts';
 import { openFigures, type Figures, type FiguresReader } from './figures.ts';
 
 const questions: Readonly<Record<SearchMode, string>> = {
-  fulltext: 'schema validation',
-  semantic: 'wait and try again when a request fails',
-  hybrid: 'background jobs in a queue',
+  fulltext: 'retry backoff',
+  semantic: 'parse command line arguments',
+  hybrid: 'match file names with wildcards',
 };
 /** Longest the enrichment may take before the demonstration says that something is wrong, milliseconds. */
 const enrichWithinMs = 180_000;

@@ -23,8 +23,6 @@ type Runners = { readonly [N in JobName]: (parts: JobParts, payload: JobPayload<
 
 /** Owed documents looked for at a time. */
 const owedMax = 500;
-/** How far back the regular search for debts looks, seconds; each start looks at everything. */
-const recentS = 24 * 60 * 60;
 
 const runners: Runners = {
   'embed-document': (parts, payload) => embedDocument(parts, payload),
@@ -38,7 +36,7 @@ const runners: Runners = {
     for (const { parent, runwayDays } of await ensurePartitions(db)) metrics.partitionRunway.set({ table: parent }, runwayDays);
     return 'ensured';
   },
-  'reconcile-owed-work': (parts) => reconcile(parts, recentS),
+  'reconcile-owed-work': (parts, payload) => reconcile(parts, payload.sinceS),
 };
 
 /** Queues again what the tables say is owed: a job lost with its server comes back. `sinceS` as for `owedDocuments`. */

@@ -5,8 +5,8 @@ export type Language = 'en' | 'id';
 const stopWords: Readonly<Record<Language, ReadonlySet<string>>> = {
   en: setOf(`a about above after again against all also am an and any are aren't as at be because been before being below between both but by can cannot
     could couldn't did didn't do does doesn't doing don't down during each either else etc even every few for from further get gets got had has have haven't having he her
-    here hers him his how however i if in into is isn't it it's its itself just let like may me might more most much must my need neither no nor not
-    now of off often on once one only or other our ours out over own per please rather same set shall she should since so some still such than that that's the
+    here hers him his how however i if in into is isn't it it's its itself just let like may me might more most much must my need neither no nor not note
+    now of off often on once one only or other our ours out over own per please rather same see set shall she should since so some still such than that that's the
     their theirs them themselves then there therefore these they this those through thus to too under until up upon us use used uses using very via was wasn't we
     were what when where whether which while who whom whose why will with within without won't would yet you your yours yourself`),
   id: setOf(`ada adalah adanya agar akan aku anda antara apa apabila apakah atas atau bagai bagaimana bagi bahkan bahwa baik banyak baru beberapa begitu belum

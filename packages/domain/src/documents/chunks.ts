@@ -1,5 +1,6 @@
 /** Cuts a document into the pieces that an embedding model is asked about. */
 import type { Embedder } from '../ports.ts';
+import { proseOf } from './prose.ts';
 
 export interface Chunk {
   /** First character of the piece in the content. */
@@ -14,11 +15,12 @@ export interface Chunk {
 const overlap = 0.15;
 
 /**
- * The pieces in order, cut at paragraph, line or word ends where there are any; one piece for an empty content.
+ * The pieces of a document's prose in order, cut at paragraph, line or word ends where there are any; one piece for an empty content.
  * A document of more pieces than the model is worth asking about is sampled evenly, its beginning always included.
  */
 export function chunksOf(document: { readonly title: string; readonly content: string }, window: Embedder['window']): Chunk[] {
-  const { title, content } = document;
+  const prose = proseOf(document.content);
+  const content = prose.text;
   const ranges: { from: number; to: number }[] = [];
   let from = 0;
   for (;;) {
@@ -29,7 +31,11 @@ export function chunksOf(document: { readonly title: string; readonly content: s
     const unit = content.charCodeAt(from);
     if (unit >= 0xdc00 && unit <= 0xdfff) from += 1;
   }
-  return sample(ranges, window.piecesMax).map((range) => ({ ...range, text: `${title}\n${content.slice(range.from, range.to)}` }));
+  return sample(ranges, window.piecesMax).map((range) => ({
+    from: prose.at(range.from),
+    to: prose.at(range.to),
+    text: `${document.title}\n${content.slice(range.from, range.to)}`,
+  }));
 }
 
 function sample<T>(items: readonly T[], most: number): T[] {

@@ -36,3 +36,19 @@ test('the mean of vectors has norm 1 and lies between them', () => {
   expect(mean[0]).toBeCloseTo(Math.SQRT1_2);
   expect(mean[1]).toBeCloseTo(Math.SQRT1_2);
 });
+
+test('badges, links and addresses are left out of what is embedded, and ranges still point into the content', () => {
+  const content = '[![build](https://x.test/b.svg)](https://x.test) Hello [world](https://example.test/a) <b>bold</b> end';
+  const [piece] = chunksOf({ title: 'T', content }, window);
+  expect(piece?.text).not.toMatch(/https?:|<b>|svg/);
+  expect(piece?.text).toContain('Hello [world');
+  expect([piece?.from, piece?.to]).toEqual([0, content.length]);
+});
+
+test('a piece in the middle of a text with machinery is found where it stands', () => {
+  const content = `${'![x](https://example.test/some/badge.svg) '.repeat(20)}${'alpha '.repeat(40)}needle ${'omega '.repeat(40)}`;
+  const pieces = chunksOf({ title: 'T', content }, { chars: 200, piecesMax: 100 });
+  const holding = pieces.filter((piece) => piece.text.includes('needle'));
+  expect(holding.length).toBeGreaterThan(0);
+  for (const piece of holding) expect(content.slice(piece.from, piece.to)).toContain('needle');
+});
