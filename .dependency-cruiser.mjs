@@ -42,6 +42,7 @@ const entries = [
   '^apps/ops/src/commands/',
   '^apps/ops/src/supervisor/(daemon|leash)[.]ts$',
   '^infra/cdk8s/src/synth[.]ts$',
+  '^packages/db/src/migrations/golden[.]ts$',
   '[.-](worker|thread)[.]ts$',
   '[.]test[.]ts$',
   '^tests/(global-setup|reporter|run)[.]ts$',

@@ -88,7 +88,7 @@ describe('each thing broken on purpose is named', () => {
     return await doctor(addressesOf(own));
   }
   const cases: readonly (readonly [what: string, sql: string, name: string, status: Finding['status'], found: RegExp])[] = [
-    ['a runtime role that owns a table', 'create table public.mine (id uuid primary key); alter table public.mine owner to novax_api', 'role novax_api', 'fail', /owns 1 tables/],
+    ['a runtime role that owns a table', 'create table public.mine (id uuid primary key); alter table public.mine owner to novax_api', 'role novax_api', 'fail', /owns 1 tables or views/],
     ['row-level security not forced', 'alter table public.documents no force row level security', 'policies', 'fail', /public\.documents/],
     ['a policy dropped with the whole table open', 'alter table public.audit_log_default disable row level security', 'policies', 'fail', /audit_log_default/],
     ['a dirty migration', 'update public.schema_migrations set dirty = true', 'migrations', 'fail', /dirty/],

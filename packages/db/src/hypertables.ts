@@ -57,6 +57,7 @@ interface Shape {
   indexes: string[];
   policies: string[];
   grants: string[];
+  comments: string[];
 }
 
 async function convert(client: Client, table: (typeof TABLES)[number]): Promise<HypertableOutcome> {
@@ -93,7 +94,7 @@ async function convert(client: Client, table: (typeof TABLES)[number]): Promise<
     ]) {
       await client.query(statement);
     }
-    for (const statement of [...shape.policies, ...shape.grants]) await client.query(statement);
+    for (const statement of [...shape.policies, ...shape.grants, ...shape.comments]) await client.query(statement);
     await client.query('commit');
     return { table, state: 'converted', detail: `${moved.rows[0]?.n ?? '0'} rows moved` };
   } catch (error) {
@@ -116,7 +117,8 @@ async function readShape(client: Client, table: string): Promise<Shape | undefin
                            ' using (' || pg_get_expr(p.polqual, c.oid) || ')', ' with check (' || pg_get_expr(p.polwithcheck, c.oid) || ')')
                     from pg_policy p where p.polrelid = c.oid) as policies,
             array(select format('grant %s on public.%I to %s', x.privilege_type, c.relname, x.grantee::regrole)
-                    from aclexplode(c.relacl) x where x.grantee not in (0, c.relowner)) as grants
+                    from aclexplode(c.relacl) x where x.grantee not in (0, c.relowner)) as grants,
+            array(select format('comment on table public.%I is %L', c.relname, obj_description(c.oid, 'pg_class')) where obj_description(c.oid, 'pg_class') is not null) as comments
        from pg_class c where c.oid = to_regclass($1)`,
     [`public.${table}`],
   );

@@ -8,10 +8,7 @@ export interface Scope {
   readonly orgId: string | null;
 }
 
-/** Sets both settings for the current transaction only, so a pooled connection can never carry them on. */
-export const setScopeSql = `select set_config('app.current_user_id', $1, true), set_config('app.current_org_id', $2, true)`;
-
-/** Parameters of `setScopeSql`; the empty text reads as "not set" in every policy. */
+/** The settings' values, user and then organization; the empty text reads as "not set" in every policy. */
 export function scopeValues(scope: Scope): [string, string] {
   return [scope.userId ?? '', scope.orgId ?? ''];
 }

@@ -36,7 +36,21 @@ export async function tablesInOrder(client: pg.ClientBase): Promise<TableShape[]
       order by n.nspname, c.relname`,
     [NOT_SAVED],
   );
-  return inOrder(tables);
+  const months = await chunkMonths(client);
+  return inOrder(tables.map((table) => (table.partitions.length > 0 ? table : { ...table, partitions: months.filter(({ parent }) => table.schema === 'public' && parent === table.name) })));
+}
+
+/** Hypertables have chunks instead of months; restored, they are native again and need the months that the chunks covered. */
+async function chunkMonths(client: pg.ClientBase): Promise<{ parent: string; name: string }[]> {
+  const { present } = await rowOf<{ present: boolean }>(client, `select exists (select from pg_extension where extname = 'timescaledb') as present`);
+  if (!present) return [];
+  return rowsOf(
+    client,
+    `select distinct c.hypertable_name::text as parent, c.hypertable_name || to_char(m, '_YYYY_MM') as name
+       from timescaledb_information.chunks c,
+            generate_series(date_trunc('month', c.range_start at time zone 'UTC'), c.range_end at time zone 'UTC' - interval '1 microsecond', interval '1 month') m
+      where c.hypertable_schema = 'public' order by 2`,
+  );
 }
 
 /** Repeatedly takes the first table all of whose references are already out; what is left of a circle goes last, by name. */

@@ -75,7 +75,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
   await makePartitions(client, manifest);
   for (const [index, { entry }] of pairs.entries()) {
     signal?.throwIfAborted();
-    say(`loading ${entry.name}`, 0.15 + (0.5 * index) / pairs.length);
+    say(`loading table ${index + 1} of ${pairs.length}`, 0.15 + (0.5 * index) / pairs.length);
     await pipeline(target.read(name, entry.file), createZstdDecompress(), client.query(copyFrom(copyIn(entry))), signal === undefined ? {} : { signal });
   }
   await setIdentities(client, manifest);
@@ -85,7 +85,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
   await client.query('select count(*) from private.ensure_partitions()');
   for (const [index, pair] of pairs.entries()) {
     signal?.throwIfAborted();
-    say(`comparing ${pair.entry.name}`, 0.7 + (0.25 * index) / pairs.length);
+    say(`comparing table ${index + 1} of ${pairs.length}`, 0.7 + (0.25 * index) / pairs.length);
     await assertEqual(client, pair);
   }
   await refreshViews(client);

@@ -65,7 +65,7 @@ async function create(context: CommandContext, dir: string | undefined): Promise
       url, target, signal,
       ...(driver !== 's3' && storageDir !== undefined ? { storageDir } : {}),
       ...(workerUrl === undefined ? {} : { record: databaseRecord(workerUrl, (text) => progress.line(text)) }),
-      onTable: ({ index, total, table }) => progress.update(`table ${index + 1} of ${total}, ${table}`, index / total),
+      onTable: ({ index, total }) => progress.update(`table ${index + 1} of ${total}`, index / total),
     });
     const bytes = [...manifest.tables, ...manifest.blobs].reduce((sum, file) => sum + file.bytes, 0);
     progress.done(`${manifest.name}`);
@@ -100,7 +100,7 @@ async function verify(context: CommandContext, given: string | undefined, dir: s
   const target = targetOf(context, await readSettings(context), dir);
   const name = given ?? (await latest(target));
   const progress = out.progress('verify');
-  const { faults, files, rows, bytes } = await verifyBackup(target, name, { signal, onFile: ({ index, total, file }) => progress.update(file, index / total) });
+  const { faults, files, rows, bytes } = await verifyBackup(target, name, { signal, onFile: ({ index, total }) => progress.update(`file ${index + 1} of ${total}`, index / total) });
   out.json({ name, sound: faults.length === 0, files, rows, bytes, faults });
   const [first] = faults;
   if (first === undefined) {

@@ -1,7 +1,8 @@
 /** Checks of this host: Node.js, the folder of stored files, free space. */
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { humanBytes } from '../database/format.ts';
 import type { Settings } from '../database/settings.ts';
 import type { Check, Finding } from './check.ts';
@@ -17,7 +18,7 @@ export function hostChecks(settings: Settings, dataDir: string | undefined): Che
   return [
     { name: 'node', mend: 'install Node.js 24', run: async () => [judgeNode(process.versions.node)] },
     ...(dir === undefined && driver !== 's3' ? [] : [{ name: 'storage', mend: 'make STORAGE_DIR a folder that this user may write to', run: () => storage(driver, dir) }]),
-    ...[...new Set(folders)].map((folder) => ({ name: 'disk', mend: `is ${folder} there?`, run: () => disk(folder) })),
+    ...[...new Set(folders.map(existing))].map((folder) => ({ name: 'disk', mend: `is ${folder} there?`, run: () => disk(folder) })),
   ];
 }
 
@@ -36,6 +37,12 @@ async function storage(driver: string | undefined, dir: string | undefined): Pro
     await rm(probe, { force: true });
   }
   return [ok('storage', `${dir} can be written`)];
+}
+
+/** The folder itself, or where it would be made. */
+function existing(folder: string): string {
+  const path = resolve(folder);
+  return existsSync(path) || dirname(path) === path ? path : existing(dirname(path));
 }
 
 async function disk(folder: string): Promise<Finding[]> {

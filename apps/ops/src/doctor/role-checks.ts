@@ -1,7 +1,6 @@
 /** Checks of who may do what: attributes of the roles, their memberships, what they own, and whom the addresses sign in as. */
-import type { SettingName } from '../database/settings.ts';
-import type { Settings } from '../database/settings.ts';
 import { rowOf, rowsOf } from '../database/connect.ts';
+import type { SettingName, Settings } from '../database/settings.ts';
 import type { Check, Finding } from './check.ts';
 import { fail, ok } from './check.ts';
 import { connectBriefly } from './server-checks.ts';
@@ -60,7 +59,7 @@ async function roles(url: string): Promise<Finding[]> {
     `select r.rolname as name, r.rolcanlogin as login, r.rolbypassrls as bypass, r.rolsuper as super, r.rolcreaterole or r.rolcreatedb or r.rolreplication as creates,
             array(select m.roleid::regrole::text from pg_auth_members m where m.member = r.oid) as member,
             (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-              where c.relowner = r.oid and n.nspname in ('public', 'app', 'ai', 'private'))::int as owns
+              where c.relowner = r.oid and c.relkind in ('r', 'p', 'v', 'm') and n.nspname in ('public', 'app', 'ai', 'private'))::int as owns
        from pg_roles r where r.rolname = any ($1)`,
     [Object.keys(ROLES)],
   );

@@ -24,7 +24,8 @@ export async function lintFiles(checkout: string, dir: string, signal: AbortSign
 /** Breaches of the schema's conventions in the database of `url`; [] on a good one. */
 export async function lintDatabase(url: string): Promise<Finding[]> {
   await using client = await connectDatabase(url, { name: 'novax-lint', statementMs: 30_000 });
-  return lintSchema(client);
+  // Awaited here: the connection ends with this scope.
+  return await lintSchema(client);
 }
 
 function run(args: readonly string[], cwd: string, signal: AbortSignal): Promise<{ code: number | null; output: string }> {

@@ -1,5 +1,5 @@
 /** What the worker reads and writes when it embeds or summarizes a document, and what is owed. */
-import type { AiContext, AiSummary } from '@novax/contracts/ai-metadata';
+import type { AiContext } from '@novax/contracts/ai-metadata';
 import { statement } from '../statement.ts';
 
 export interface EnrichableDocument {
@@ -58,6 +58,3 @@ export const writeSummary = statement<Record<string, never>>(
   `update documents set ai_summary = $2::jsonb, ai_metadata = ai_metadata || jsonb_build_object('summary_of', $3::text)
     where id = $1::uuid`,
 );
-
-/** The shape `writeSummary` stores. */
-export type StoredSummary = AiSummary;

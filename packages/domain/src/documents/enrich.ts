@@ -13,7 +13,7 @@ import { receive } from '@novax/db/queries/inbox';
 import type { Database, TenantTx } from '@novax/db/tx';
 import { newId } from '@novax/runtime/ids';
 import type { Embedder, Summarizer } from '../ports.ts';
-import { vectorText } from '../search/vector-text.ts';
+import { vectorText } from '@novax/db/vector-text';
 import { chunksOf, meanVector } from './chunks.ts';
 
 export interface EnrichJob {

@@ -13,7 +13,7 @@ import { requireMembership } from '../organizations/queries.ts';
 import type { Embedder, SearchEngine } from '../ports.ts';
 import type { Reader } from '../reader.ts';
 import { fuse } from './fuse.ts';
-import { vectorText } from './vector-text.ts';
+import { vectorText } from '@novax/db/vector-text';
 
 export interface SearchRequest {
   readonly organizationId: string;
