@@ -278,6 +278,16 @@ describe('job queue: on the server', () => {
     await queue.close();
   });
 
+  test.each(['cut', 'stall'] as const)('a worker stops within seconds while its server is away (%s)', async (loss) => {
+    await using proxy = await tcpProxy(servers().queueRedisUrl);
+    const worker = await connectJobWorker({ url: proxy.url, log: quiet, prefix: uniqueName() });
+    const stop = await worker.run({ queue: 'embedding', concurrency: 1, handle: async () => undefined, onDead: noDead });
+    proxy[loss]();
+    const started = performance.now();
+    await stop();
+    expect(performance.now() - started).toBeLessThan(5000);
+  });
+
   test('a worker whose server was lost goes on when it is back', async () => {
     await using proxy = await tcpProxy(servers().queueRedisUrl);
     const prefix = uniqueName();

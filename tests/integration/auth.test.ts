@@ -223,7 +223,7 @@ describe('the API refuses to start', () => {
 
   test('with a queue server that may evict sessions and jobs, naming the setting', async () => {
     const refused = await startTestApi({ env: { QUEUE_REDIS_URL: servers().cacheRedisUrl } }).catch((thrown: unknown) => thrown);
-    expect(refused).toMatchObject({ name: 'AppError', detail: expect.stringContaining('noeviction') });
+    expect(refused).toMatchObject({ name: 'AppError', message: expect.stringContaining('noeviction') });
   });
 
   test('without a usable signing key', async () => {

@@ -24,18 +24,42 @@ beforeAll(async () => {
   const { queueRedisUrl, cacheRedisUrl, natsUrl } = servers();
   const urls = addressesOf(db);
   await saveEndpoints(dir, {
-    DATABASE_URL: urls['DATABASE_URL'] ?? '', DATABASE_WORKER_URL: urls['DATABASE_WORKER_URL'] ?? '', DATABASE_AI_URL: urls['DATABASE_AI_URL'] ?? '',
-    DATABASE_MIGRATOR_URL: urls['DATABASE_MIGRATOR_URL'] ?? '', DATABASE_BACKUP_URL: urls['DATABASE_BACKUP_URL'] ?? '',
+    DATABASE_URL: urls['DATABASE_URL'] ?? '',
+    DATABASE_WORKER_URL: urls['DATABASE_WORKER_URL'] ?? '',
+    DATABASE_AI_URL: urls['DATABASE_AI_URL'] ?? '',
+    DATABASE_MIGRATOR_URL: urls['DATABASE_MIGRATOR_URL'] ?? '',
+    DATABASE_BACKUP_URL: urls['DATABASE_BACKUP_URL'] ?? '',
     // As the stack keeps it: the administrator's own database.
     DATABASE_ADMIN_URL: withDatabase(db.adminUrl, 'postgres'),
-    QUEUE_REDIS_URL: queueRedisUrl, CACHE_REDIS_URL: cacheRedisUrl, NATS_URL: natsUrl,
-    STORAGE_DRIVER: 'fs', STORAGE_DIR: join(dir, 'data', 'storage'), JWT_PRIVATE_KEYS: '{}', KEY_ENCRYPTION_KEY: '', AUDIT_SIGNING_KEY: '',
+    QUEUE_REDIS_URL: queueRedisUrl,
+    CACHE_REDIS_URL: cacheRedisUrl,
+    NATS_URL: natsUrl,
+    STORAGE_DRIVER: 'fs',
+    STORAGE_DIR: join(dir, 'data', 'storage'),
+    JWT_PRIVATE_KEYS: '{}',
+    KEY_ENCRYPTION_KEY: '',
+    AUDIT_SIGNING_KEY: '',
   });
   const supervisor = identify(process.pid);
   if (!supervisor) throw new Error('this process has no identity');
   const now = new Date().toISOString();
   writeState(dir, {
-    version: 1, phase: 'ready', error: null, stack: 'native', stackReason: null, mode: 'detached', serversOnly: true, supervisor, startedAt: now, readyAt: now, last: '', progress: 1, notes: [], processes: [], services: [], urls: {},
+    version: 1,
+    phase: 'ready',
+    error: null,
+    stack: 'native',
+    stackReason: null,
+    mode: 'detached',
+    serversOnly: true,
+    supervisor,
+    startedAt: now,
+    readyAt: now,
+    last: '',
+    progress: 1,
+    notes: [],
+    processes: [],
+    services: [],
+    urls: {},
   });
 });
 afterAll(async () => {

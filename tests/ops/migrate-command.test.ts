@@ -31,7 +31,10 @@ test('up on a server without the database makes it, its roles sign in, and a sec
   const first = await novax('migrate up -o json', db.env);
   expect(first).toMatchObject({ code: 0, stderr: '' });
   // Printed by the command under test.
-  const { applied, bootstrapped } = JSON.parse(first.stdout) as { applied: { version: number }[]; bootstrapped: boolean };
+  const { applied, bootstrapped } = JSON.parse(first.stdout) as {
+    applied: { version: number }[];
+    bootstrapped: boolean;
+  };
   expect(bootstrapped).toBe(true);
   expect(applied.map(({ version }) => version)).toEqual(applied.map((_, index) => index + 1));
   expect(applied.length).toBeGreaterThan(15);

@@ -5,7 +5,12 @@ import { connect, testDatabase } from '../kit/database.ts';
 import { addressesOf, novax } from './run-novax.ts';
 
 interface Listed {
-  tables: { table: string; runwayDays: number; partitions: { name: string; from: string | null; to: string | null; bytes: number }[]; default: { rows: number; exact: boolean } | null }[];
+  tables: {
+    table: string;
+    runwayDays: number;
+    partitions: { name: string; from: string | null; to: string | null; bytes: number }[];
+    default: { rows: number; exact: boolean } | null;
+  }[];
   troubles: string[];
 }
 const thisMonth = new Date().toISOString().slice(0, 7);
@@ -16,7 +21,14 @@ test('a fresh database lists every kept table with its months, and has no troubl
   // Printed by the command under test.
   const { tables, troubles } = JSON.parse(stdout) as Listed;
   expect({ code, troubles }).toEqual({ code: 0, troubles: [] });
-  expect(tables.map(({ table }) => table)).toEqual(['audit_log', 'events_published', 'inbox', 'metric_samples', 'usage_samples', 'webhook_deliveries']);
+  expect(tables.map(({ table }) => table)).toEqual([
+    'audit_log',
+    'events_published',
+    'inbox',
+    'metric_samples',
+    'usage_samples',
+    'webhook_deliveries',
+  ]);
   for (const { runwayDays, partitions, default: rest } of tables) {
     expect(runwayDays).toBeGreaterThan(88);
     expect(partitions[0]?.from).toBe(`${thisMonth}-01T00:00:00.000Z`);

@@ -13,7 +13,11 @@ export interface Ran {
 }
 
 /** `dir` is a state folder in which no stack runs, so that addresses come from `env` alone. */
-export async function novax(line: string, env: Readonly<Record<string, string | undefined>>, dir = '/nonexistent/novax'): Promise<Ran> {
+export async function novax(
+  line: string,
+  env: Readonly<Record<string, string | undefined>>,
+  dir = '/nonexistent/novax',
+): Promise<Ran> {
   let stdout = '';
   let stderr = '';
   const code = await runProgram(line.split(' '), {
@@ -30,6 +34,13 @@ export async function novax(line: string, env: Readonly<Record<string, string | 
 
 /** The addresses of every login role in a test database, as a deployment would set them. */
 export function addressesOf(database: Pick<TestDatabase, 'url'>): Record<string, string> {
-  const names = { novax_api: 'DATABASE_URL', novax_worker: 'DATABASE_WORKER_URL', novax_ai: 'DATABASE_AI_URL', novax_migrator: 'DATABASE_MIGRATOR_URL', novax_readonly: 'DATABASE_READONLY_URL', novax_backup: 'DATABASE_BACKUP_URL' };
+  const names = {
+    novax_api: 'DATABASE_URL',
+    novax_worker: 'DATABASE_WORKER_URL',
+    novax_ai: 'DATABASE_AI_URL',
+    novax_migrator: 'DATABASE_MIGRATOR_URL',
+    novax_readonly: 'DATABASE_READONLY_URL',
+    novax_backup: 'DATABASE_BACKUP_URL',
+  };
   return Object.fromEntries(LOGIN_ROLES.map((role) => [names[role], database.url(role)]));
 }

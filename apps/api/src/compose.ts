@@ -31,22 +31,42 @@ export interface RunningApi {
 }
 
 /** Starts the API. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
-export async function startApi(env: ApiEnv, parts: { readonly lifecycle: Lifecycle; readonly log: Logger }): Promise<RunningApi> {
+export async function startApi(
+  env: ApiEnv,
+  parts: { readonly lifecycle: Lifecycle; readonly log: Logger },
+): Promise<RunningApi> {
   const { lifecycle, log } = parts;
   await assertBoundByPolicies(env.DATABASE_URL);
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
-  const db = lifecycle.add('database', await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }), (it) => it.close());
+  const db = lifecycle.add(
+    'database',
+    await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
+    (it) => it.close(),
+  );
   const lane = lifecycle.add('read lane', openReadLane({ url: env.DATABASE_URL, onQuery }), (it) => it.close());
-  const redis = lifecycle.add('redis', await connectRedis({ url: env.QUEUE_REDIS_URL, log, name: 'novax-api', mode: 'fail-fast', commandTimeoutMs: 500 }), closeRedis);
+  const redis = lifecycle.add(
+    'redis',
+    await connectRedis({ url: env.QUEUE_REDIS_URL, log, name: 'novax-api', mode: 'fail-fast', commandTimeoutMs: 500 }),
+    closeRedis,
+  );
   await assertPolicy(redis, 'noeviction');
   const embedder = lifecycle.add('embedder', await createEmbedder(env, { log }), (it) => it.close());
   // The model loads at its first text: better now than under somebody's first search.
-  embedder.embed(['ready']).catch((err: unknown) => log.warn({ err }, 'the embedding model does not answer; searches by meaning will say so'));
+  embedder
+    .embed(['ready'])
+    .catch((err: unknown) => log.warn({ err }, 'the embedding model does not answer; searches by meaning will say so'));
   const bus = lateBus(env, lifecycle, log);
-  const tokens = await createTokens({ privateKeys: env.JWT_PRIVATE_KEYS, issuer: env.JWT_ISSUER, audience: env.JWT_AUDIENCE });
+  const tokens = await createTokens({
+    privateKeys: env.JWT_PRIVATE_KEYS,
+    issuer: env.JWT_ISSUER,
+    audience: env.JWT_AUDIENCE,
+  });
   const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), passwords: createPasswords(), tokens });
-  const searchEngine = env.MEILI_URL === undefined ? null : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
+  const searchEngine =
+    env.MEILI_URL === undefined
+      ? null
+      : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
 
   const chain = createChain({
     procedures: procedureTable(handlers),
@@ -67,7 +87,13 @@ export async function startApi(env: ApiEnv, parts: { readonly lifecycle: Lifecyc
     { ...(await readyLine('redis', () => redis.ping())), ok: true },
     { name: 'nats', ok: true, detail: bus() === undefined ? 'not connected; events wait in the outbox' : 'connected' },
   ];
-  const server = createApiServer({ chain, ready, jwks: tokens.jwks, corsOrigins: env.CORS_ORIGINS, trustedHops: env.TRUST_PROXY });
+  const server = createApiServer({
+    chain,
+    ready,
+    jwks: tokens.jwks,
+    corsOrigins: env.CORS_ORIGINS,
+    trustedHops: env.TRUST_PROXY,
+  });
   server.listen(env.PORT, env.HOST);
   await once(server, 'listening');
   lifecycle.add('http', server, (it) => closeServer(it));

@@ -6,7 +6,12 @@ import { z } from 'zod';
 const list = z
   .string()
   .default('')
-  .transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+  .transform((text) =>
+    text
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+  );
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -18,7 +23,10 @@ const schema = z.object({
   QUEUE_REDIS_URL: z.url(),
   NATS_URL: z.url(),
   /** First part of every subject and stream, for several installations on one NATS; none when absent. */
-  NATS_NAMESPACE: z.string().regex(/^[A-Za-z0-9]{1,32}$/).optional(),
+  NATS_NAMESPACE: z
+    .string()
+    .regex(/^[A-Za-z0-9]{1,32}$/)
+    .optional(),
   JWT_PRIVATE_KEYS: z.string().min(1, 'a JWKS with at least one private key; the first one signs'),
   JWT_ISSUER: z.string().default('novax'),
   JWT_AUDIENCE: z.string().default('novax-api'),

@@ -56,7 +56,8 @@ export function createChain(options: ChainOptions): Chain {
     try {
       decision = await limiter.take(cacheKeys.rateLimit(rateClass, subject), max, rateWindowMs);
     } catch (cause) {
-      if (rateClass === 'signIn') throw new AppError('DEPENDENCY_UNAVAILABLE', { cause, detail: 'rate limiter is down', retryAfterS: 1 });
+      if (rateClass === 'signIn')
+        throw new AppError('DEPENDENCY_UNAVAILABLE', { cause, detail: 'rate limiter is down', retryAfterS: 1 });
       return;
     }
     if (decision.admitted) return;
@@ -86,7 +87,9 @@ export function createChain(options: ChainOptions): Chain {
     }
     const orgId = await gate(row, input, reader);
     const actor: Actor = { type: 'user', userId: reader.userId };
-    const answer = await services.db.tenant({ orgId, actor, call: request.call }, (tx) => call<WriteContext>(procedure, { tx }, input));
+    const answer = await services.db.tenant({ orgId, actor, call: request.call }, (tx) =>
+      call<WriteContext>(procedure, { tx }, input),
+    );
     options.onCommit();
     return answer;
   }
@@ -98,7 +101,11 @@ export function createChain(options: ChainOptions): Chain {
       const procedure = options.procedures.get(path);
       let code = 'OK';
       try {
-        if (procedure === undefined) throw new AppError('NOT_FOUND', { detail: `no procedure "${path}"`, text: 'There is no procedure by that name.' });
+        if (procedure === undefined)
+          throw new AppError('NOT_FOUND', {
+            detail: `no procedure "${path}"`,
+            text: 'There is no procedure by that name.',
+          });
         const answer = await run(procedure, rawInput, request);
         return options.checkOutput ? procedure.row.output.parse(answer) : answer;
       } catch (thrown) {
@@ -118,10 +125,37 @@ export function createChain(options: ChainOptions): Chain {
 }
 
 function parse(row: Row, rawInput: unknown): unknown {
-  const parsed = row.input.safeParse(rawInput ?? {});
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message }));
-  throw new AppError('VALIDATION_FAILED', { issues, detail: issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ') });
+  const parsed = parseWithin(row, rawInput ?? {});
+  if (parsed.success && !holdsNul(parsed.data)) return parsed.data;
+  const found = parsed.success ? [{ path: [], message: 'Text may not hold the NUL character.' }] : parsed.error.issues;
+  const issues = found.map((issue) => ({ path: issue.path.join('.'), message: issue.message }));
+  throw new AppError('VALIDATION_FAILED', {
+    issues,
+    detail: issues.map((issue) => `${issue.path}: ${issue.message}`).join('; '),
+  });
+}
+
+/** Schemas of open JSON recurse: an input nested deeper than the stack is as invalid as any other. */
+function parseWithin(row: Row, rawInput: unknown) {
+  try {
+    return row.input.safeParse(rawInput);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new AppError('VALIDATION_FAILED', {
+      cause,
+      issues: [{ path: '', message: 'The input is nested too deeply.' }],
+    });
+  }
+}
+
+/** PostgreSQL can store every character but this one. */
+function holdsNul(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes('\0');
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(value).some(([name, item]) => name.includes('\0') || holdsNul(item))
+  );
 }
 
 /** The target's organization, if the caller's role there allows the row. Throws NOT_FOUND or FORBIDDEN. */

@@ -1,14 +1,18 @@
 /** The HTTP server: thin path first, then probes, then Express with the other faces. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { contract } from '@novax/contracts/api/contract';
+import { errorTable } from '@novax/contracts/errors';
 import type { ReadyLine } from '@novax/runtime/metrics';
-import express from 'express';
+import { AppError, toAppError } from '@novax/runtime/errors';
+import express, { type NextFunction, type Request, type Response } from 'express';
+import { requestFacts } from './faces/facts.ts';
 import { openApiDocument } from './faces/openapi.ts';
 import { docsPage } from './faces/docs.ts';
 import { createRestFace } from './faces/rest.ts';
 import { createThinPath, write } from './faces/thin.ts';
 import { createTrpcFace } from './faces/trpc.ts';
 import type { Chain } from './invoke.ts';
+import { errorHeaders, problem } from './wire.ts';
 
 export interface ServerOptions {
   readonly chain: Chain;
@@ -46,6 +50,16 @@ export function createApiServer(options: ServerOptions): Server {
       body: { title: 'There is nothing here; see /docs.', status: 404, code: 'NOT_FOUND' },
       headers: { 'content-type': 'application/problem+json' },
     });
+  });
+
+  // Four parameters are how Express knows an error handler; its own would show the stack.
+  app.use((thrown: unknown, request: Request, response: Response, _next: NextFunction) => {
+    // What Express throws itself is a path or a query that cannot be decoded.
+    const error =
+      thrown instanceof URIError ? new AppError('VALIDATION_FAILED', { cause: thrown }) : toAppError(thrown);
+    const { requestId } = requestFacts(request, 'rest', trustedHops).call;
+    const headers = { 'content-type': 'application/problem+json', ...errorHeaders(error), 'x-request-id': requestId };
+    write(response, { status: errorTable[error.code].http, body: problem(error, requestId), headers });
   });
 
   const server = createServer((request, response) => {

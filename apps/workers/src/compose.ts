@@ -21,27 +21,43 @@ import { startSchedules } from './schedules.ts';
 
 /** Jobs of each queue that run at once in this process; embedding is bound by one core. */
 const concurrency: Readonly<Record<QueueName, number>> = {
-  embedding: 4,
-  indexing: 4,
+  'embedding': 4,
+  'indexing': 4,
   'view-refresh': 1,
-  notification: 8,
-  webhook: 8,
-  maintenance: 1,
+  'notification': 8,
+  'webhook': 8,
+  'maintenance': 1,
 };
 const reportEveryMs = 5_000;
 
 /** Starts the roles the settings name. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
-export async function startWorkers(env: WorkersEnv, parts: { readonly lifecycle: Lifecycle; readonly log: Logger }): Promise<void> {
+export async function startWorkers(
+  env: WorkersEnv,
+  parts: { readonly lifecycle: Lifecycle; readonly log: Logger },
+): Promise<void> {
   const { lifecycle, log } = parts;
   const has = (role: WorkersEnv['WORKER_ROLES'][number]): boolean => env.WORKER_ROLES.includes(role);
   await assertBoundByPolicies(env.DATABASE_WORKER_URL);
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
-  const db = lifecycle.add('database', await openDatabase({ url: env.DATABASE_WORKER_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }), (it) => it.close());
-  const bus = lifecycle.add('nats', await connectBus({ url: env.NATS_URL, namespace: env.NATS_NAMESPACE, log }), (it) => it.close());
+  const db = lifecycle.add(
+    'database',
+    await openDatabase({ url: env.DATABASE_WORKER_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
+    (it) => it.close(),
+  );
+  const bus = lifecycle.add('nats', await connectBus({ url: env.NATS_URL, namespace: env.NATS_NAMESPACE, log }), (it) =>
+    it.close(),
+  );
   await bus.ensureStreams();
-  const queue = lifecycle.add('job queue', await connectJobQueue({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log }), (it) => it.close());
-  const searchEngine = env.MEILI_URL === undefined ? null : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
+  const queue = lifecycle.add(
+    'job queue',
+    await connectJobQueue({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log }),
+    (it) => it.close(),
+  );
+  const searchEngine =
+    env.MEILI_URL === undefined
+      ? null
+      : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
 
   // Readiness must be there before the work is: a slow start is not a dead process.
   const ready = async (): Promise<readonly ReadyLine[]> => [
@@ -52,12 +68,18 @@ export async function startWorkers(env: WorkersEnv, parts: { readonly lifecycle:
   ];
 
   if (has('jobs')) {
-    await searchEngine?.ensureIndex().catch((err: unknown) => log.warn({ err }, 'search engine is not there yet; PostgreSQL answers searches'));
+    await searchEngine
+      ?.ensureIndex()
+      .catch((err: unknown) => log.warn({ err }, 'search engine is not there yet; PostgreSQL answers searches'));
     const embedder = lifecycle.add('embedder', await createEmbedder(env, { log }), (it) => it.close());
     const summarizer = createSummarizer(env, { log });
     // One call wakes the model and tells its dimensions.
     await embedder.embed(['ready']);
-    const modelId = await ensureEmbeddingModel(db, { name: embedder.modelId, provider: env.EMBEDDING_PROVIDER, dims: embedder.dims });
+    const modelId = await ensureEmbeddingModel(db, {
+      name: embedder.modelId,
+      provider: env.EMBEDDING_PROVIDER,
+      dims: embedder.dims,
+    });
     const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log });
     const jobParts = { db, modelId, embedder, summarizer, searchEngine, queue, metrics, log };
     for (const name of queueNames) {
@@ -73,7 +95,15 @@ export async function startWorkers(env: WorkersEnv, parts: { readonly lifecycle:
           }
         },
         onDead: (job, error) =>
-          keepDeadLetter(db, { source: 'job', name: job.name, dedupeKey: job.id, organizationId: null, eventId: null, payload: job.payload, error: error.message }),
+          keepDeadLetter(db, {
+            source: 'job',
+            name: job.name,
+            dedupeKey: job.id,
+            organizationId: null,
+            eventId: null,
+            payload: job.payload,
+            error: error.message,
+          }),
       });
       lifecycle.add(`${name} jobs`, stop, (it) => it());
     }
@@ -98,11 +128,15 @@ export async function startWorkers(env: WorkersEnv, parts: { readonly lifecycle:
     });
     lifecycle.add('fan-out', await bus.consume(consumer), (it) => it());
     const report = setInterval(() => {
-      bus.lag(consumer.name).then((lag) => metrics.consumerLag.set({ consumer: consumer.name }, lag), () => undefined);
+      bus.lag(consumer.name).then(
+        (lag) => metrics.consumerLag.set({ consumer: consumer.name }, lag),
+        () => undefined,
+      );
     }, reportEveryMs);
     lifecycle.add('consumer report', report, clearInterval);
   }
-  if (has('relay')) lifecycle.add('relay', startRelay({ url: env.DATABASE_WORKER_URL, bus, log, metrics }), (it) => it());
+  if (has('relay'))
+    lifecycle.add('relay', startRelay({ url: env.DATABASE_WORKER_URL, bus, log, metrics }), (it) => it());
 
   const server = createMetricsServer({ metrics, ready });
   server.listen(env.METRICS_PORT, env.HOST);

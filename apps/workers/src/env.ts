@@ -11,10 +11,16 @@ const schema = z.object({
   DATABASE_POOL_MAX: z.coerce.number().int().min(1).max(100).default(6),
   QUEUE_REDIS_URL: z.url(),
   /** First part of every job key, for several installations on one server; the product's name when absent. */
-  QUEUE_PREFIX: z.string().regex(/^[A-Za-z0-9_-]{1,32}$/).optional(),
+  QUEUE_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,32}$/)
+    .optional(),
   NATS_URL: z.url(),
   /** First part of every subject and stream, for several installations on one NATS; none when absent. */
-  NATS_NAMESPACE: z.string().regex(/^[A-Za-z0-9]{1,32}$/).optional(),
+  NATS_NAMESPACE: z
+    .string()
+    .regex(/^[A-Za-z0-9]{1,32}$/)
+    .optional(),
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),

@@ -38,7 +38,11 @@ export function jobsFor(event: Envelope, options: { readonly indexed: boolean })
     .map((name) => ({
       name,
       id: jobId(name, event.id),
-      payload: { organizationId, documentId, event: { id: event.id, occurredAt: event.occurredAt, version: event.aggregate.version } },
+      payload: {
+        organizationId,
+        documentId,
+        event: { id: event.id, occurredAt: event.occurredAt, version: event.aggregate.version },
+      },
     }));
 }
 
@@ -59,7 +63,10 @@ export function fanOutConsumer(parts: {
     subjects: ['novax.events.>'],
     async handle(event) {
       if (!isUnderstood(event)) {
-        parts.log.warn({ eventId: event.id, type: event.type, schemaVersion: event.schemaVersion }, 'event of an unknown kind or version: parked');
+        parts.log.warn(
+          { eventId: event.id, type: event.type, schemaVersion: event.schemaVersion },
+          'event of an unknown kind or version: parked',
+        );
         return parts.park(event);
       }
       const owed = jobsFor(event, parts);

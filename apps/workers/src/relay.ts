@@ -80,7 +80,11 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
 }
 
 /** Publishes one batch of the shards held; answers how many events moved. */
-async function relayBatch(connection: LockedConnection, shards: readonly number[], options: RelayOptions): Promise<number> {
+async function relayBatch(
+  connection: LockedConnection,
+  shards: readonly number[],
+  options: RelayOptions,
+): Promise<number> {
   const { bus, log, metrics } = options;
   const rows = await connection.sql(claimPending, [`{${shards.join(',')}}`, options.batchSize ?? 500]);
   if (rows.length === 0) return 0;
@@ -109,7 +113,10 @@ async function relayBatch(connection: LockedConnection, shards: readonly number[
       // A stream that is away refuses everything; that is nobody's fault and must use up no event's attempts.
       await bus.ping();
       const put = await connection.sql(putOff, [JSON.stringify(refused), attemptsMax]);
-      log.warn({ refused, failed: put.filter((row) => row.status === 'failed').length }, 'events refused by the stream');
+      log.warn(
+        { refused, failed: put.filter((row) => row.status === 'failed').length },
+        'events refused by the stream',
+      );
     }
   }
   return moved;

@@ -33,7 +33,11 @@ export async function inspectBus(options: { url: string; credentials?: string })
     const consumers = infos.map((info) => {
       const subjects = info.config.filter_subjects ?? [info.config.filter_subject ?? '>'];
       const config = { ...info.config, filter_subjects: subjects };
-      return { name: info.name, differences: differing(config, consumerConfig(info.name, subjects, defaultTimings)), pending: info.num_pending + info.num_ack_pending };
+      return {
+        name: info.name,
+        differences: differing(config, consumerConfig(info.name, subjects, defaultTimings)),
+        pending: info.num_pending + info.num_ack_pending,
+      };
     });
     return { serverVersion: nc.info?.version ?? 'unknown', streams, consumers };
   } finally {

@@ -5,7 +5,7 @@ import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { pickUp } from './job-pickup.ts';
 import { defaultPrefix, type QueueConnectOptions } from './queues.ts';
-import { assertPolicy, closeRedis, connectRedis } from './redis.ts';
+import { assertPolicy, closeRedis, connectRedis, settledRedis } from './redis.ts';
 import { throttled } from './throttled.ts';
 
 export interface WorkerConnectOptions extends QueueConnectOptions {
@@ -35,7 +35,15 @@ export async function connectJobWorker(options: WorkerConnectOptions): Promise<J
 async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promise<() => Promise<void>> {
   const log = options.log.child({ queue: run.queue });
   const prefix = options.prefix ?? defaultPrefix;
-  const redis = await connectRedis({ url: options.url, log, name: `novax-job-worker-${run.queue}`, mode: 'patient' });
+  let stopping = false;
+  const redis = await connectRedis({
+    url: options.url,
+    log,
+    name: `novax-job-worker-${run.queue}`,
+    mode: 'patient',
+    keepTrying: () => !stopping,
+  });
+  const connections = withDuplicates(redis);
   const warn = throttled(1000, (err: Error) => log.warn({ err }, 'job worker trouble'));
   const queue = new Queue(run.queue, { connection: redis, prefix });
   queue.on('error', warn);
@@ -65,12 +73,26 @@ async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promis
   worker.run().catch(warn);
 
   return async () => {
+    stopping = true;
+    await Promise.all(connections.map(settledRedis));
     await stopSweeping();
     await worker.close();
     await Promise.all(burials);
     await queue.close();
     await closeRedis(redis);
   };
+}
+
+/** The connection and every copy that will be made of it: a worker copies its own for waiting. */
+function withDuplicates(redis: Redis): readonly Redis[] {
+  const connections = [redis];
+  const duplicate = redis.duplicate.bind(redis);
+  redis.duplicate = (override) => {
+    const copy = duplicate(override);
+    connections.push(copy);
+    return copy;
+  };
+  return connections;
 }
 
 async function process(job: Job, run: RunOptions): Promise<void> {

@@ -22,6 +22,8 @@ export interface RedisConnectOptions {
   readonly commandTimeoutMs?: number;
   /** Milliseconds to keep trying the first connection. */
   readonly connectWithinMs?: number;
+  /** Asked after each lost connection; with false the connection ends for good. */
+  readonly keepTrying?: () => boolean;
 }
 
 /** Connects and waits until the server answers; later losses are mended for ever. Throws DEPENDENCY_UNAVAILABLE. */
@@ -51,7 +53,7 @@ function connectionOptions(options: RedisConnectOptions): Omit<RedisOptions, 're
     connectionName: options.name,
     connectTimeout: 2000,
     keepAlive: 10_000,
-    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 5), 1000) * (0.75 + Math.random() / 2),
+    retryStrategy: (times) => (options.keepTrying?.() === false ? null : Math.min(50 * 2 ** Math.min(times, 5), 1000) * (0.75 + Math.random() / 2)),
     // After a failover the old primary answers READONLY: reconnect, and send the command again.
     reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
     enableOfflineQueue: !failFast,
@@ -64,6 +66,18 @@ function connectionOptions(options: RedisConnectOptions): Omit<RedisOptions, 're
 export async function closeRedis(redis: Redis): Promise<void> {
   if (redis.status === 'ready') await redis.quit().catch(() => undefined);
   redis.disconnect();
+}
+
+/**
+ * Resolves once a connection that is waiting to reconnect is up again, or has ended because `keepTrying` says so. Closing it before would
+ * never finish: the client forgets its reconnection without ending.
+ */
+export async function settledRedis(redis: Redis): Promise<void> {
+  if (redis.status !== 'reconnecting') return;
+  await new Promise<void>((resolve) => {
+    redis.once('ready', resolve);
+    redis.once('end', resolve);
+  });
 }
 
 /** Throws INTERNAL when the server's `maxmemory-policy` is another one, DEPENDENCY_UNAVAILABLE when it does not answer. */

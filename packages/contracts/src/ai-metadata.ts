@@ -7,7 +7,11 @@ export const aiContextSchema = z.object({
   domain: z.string().max(100).optional(),
   keywords: z.array(z.string().max(60)).max(50).default([]),
   classification: z
-    .object({ industry: z.string().max(60).optional(), type: z.string().max(60).optional(), maturity: z.string().max(60).optional() })
+    .object({
+      industry: z.string().max(60).optional(),
+      type: z.string().max(60).optional(),
+      maturity: z.string().max(60).optional(),
+    })
     .default({}),
   ai_instructions: z
     .object({
@@ -19,7 +23,11 @@ export const aiContextSchema = z.object({
     })
     .default({ context_window_priority: [] }),
   relationships: z
-    .object({ parent_org: idSchema.optional(), related_projects: z.array(idSchema).max(50).default([]), tags: z.array(z.string().max(60)).max(50).default([]) })
+    .object({
+      parent_org: idSchema.optional(),
+      related_projects: z.array(idSchema).max(50).default([]),
+      tags: z.array(z.string().max(60)).max(50).default([]),
+    })
     .default({ related_projects: [], tags: [] }),
 });
 export type AiContext = z.output<typeof aiContextSchema>;

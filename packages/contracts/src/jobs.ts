@@ -37,7 +37,9 @@ export type JobName = keyof typeof jobs;
 export type JobPayload<N extends JobName> = z.output<(typeof jobs)[N]['payload']>;
 
 /** A job to be added: its name, its payload and the id that makes adding it twice harmless. */
-export type JobRequest = { [N in JobName]: { readonly name: N; readonly payload: JobPayload<N>; readonly id: string } }[JobName];
+export type JobRequest = {
+  [N in JobName]: { readonly name: N; readonly payload: JobPayload<N>; readonly id: string };
+}[JobName];
 
 /** `<job>-<event id>`: BullMQ forbids `:` in job ids. */
 export function jobId(name: JobName, eventId: string): string {

@@ -25,7 +25,10 @@ export function auditable(fields: Readonly<Record<string, unknown>>): Record<str
   return Object.fromEntries(
     Object.entries(fields)
       .filter(([name]) => !secretField.test(name))
-      .map(([name, value]) => [name, typeof value === 'string' && value.length > textMax ? { length: value.length } : value]),
+      .map(([name, value]) => [
+        name,
+        typeof value === 'string' && value.length > textMax ? { length: value.length } : value,
+      ]),
   );
 }
 
@@ -35,7 +38,8 @@ export function difference(
   after: Readonly<Record<string, unknown>>,
 ): Pick<AuditEntry, 'before' | 'after'> {
   const changed = Object.keys(after).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
-  const pick = (from: Readonly<Record<string, unknown>>) => auditable(Object.fromEntries(changed.map((name) => [name, from[name]])));
+  const pick = (from: Readonly<Record<string, unknown>>) =>
+    auditable(Object.fromEntries(changed.map((name) => [name, from[name]])));
   return { before: pick(before), after: pick(after) };
 }
 

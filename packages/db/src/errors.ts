@@ -29,6 +29,8 @@ const byState: Readonly<Record<string, ErrorCode>> = {
   '23503': 'NOT_FOUND',
   '23514': 'VALIDATION_FAILED',
   '22P02': 'VALIDATION_FAILED',
+  '22007': 'VALIDATION_FAILED',
+  '22008': 'VALIDATION_FAILED',
   '22001': 'VALIDATION_FAILED',
   '22021': 'VALIDATION_FAILED',
   '42501': 'FORBIDDEN',
@@ -37,10 +39,10 @@ const byState: Readonly<Record<string, ErrorCode>> = {
   '55P03': 'TIMEOUT',
   '57014': 'TIMEOUT',
   '53300': 'DEPENDENCY_UNAVAILABLE',
-  ECONNREFUSED: 'DEPENDENCY_UNAVAILABLE',
-  ECONNRESET: 'DEPENDENCY_UNAVAILABLE',
-  EPIPE: 'DEPENDENCY_UNAVAILABLE',
-  ETIMEDOUT: 'DEPENDENCY_UNAVAILABLE',
+  'ECONNREFUSED': 'DEPENDENCY_UNAVAILABLE',
+  'ECONNRESET': 'DEPENDENCY_UNAVAILABLE',
+  'EPIPE': 'DEPENDENCY_UNAVAILABLE',
+  'ETIMEDOUT': 'DEPENDENCY_UNAVAILABLE',
 };
 
 /** A database failure as an `AppError`; `AppError`s pass through, the unknown becomes INTERNAL with its cause kept. */
@@ -49,7 +51,8 @@ export function toDatabaseError(thrown: unknown): AppError {
   const state = sqlState(thrown);
   const detail = thrown instanceof Error ? thrown.message : String(thrown);
   if (state !== undefined) {
-    const code = byState[state] ?? (state.startsWith('08') || state.startsWith('57P') ? 'DEPENDENCY_UNAVAILABLE' : undefined);
+    const code =
+      byState[state] ?? (state.startsWith('08') || state.startsWith('57P') ? 'DEPENDENCY_UNAVAILABLE' : undefined);
     if (code !== undefined) return new AppError(code, { cause: thrown, detail: `${state}: ${detail}` });
   }
   if (/Connection terminated|timeout exceeded when trying to connect/i.test(detail)) {

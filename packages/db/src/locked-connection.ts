@@ -10,7 +10,12 @@ export interface LockedConnection extends AsyncDisposable {
 
 /** Connects. Throws when the database cannot be reached; once the connection breaks every call throws. */
 export async function openLockedConnection(url: string): Promise<LockedConnection> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, application_name: 'novax-locked', keepAlive: true });
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 5_000,
+    application_name: 'novax-locked',
+    keepAlive: true,
+  });
   // The failing call reports the loss; without a listener the event would end the process.
   client.on('error', () => undefined);
   await client.connect();
@@ -19,7 +24,10 @@ export async function openLockedConnection(url: string): Promise<LockedConnectio
     async hold(lockClass, count) {
       for (let key = 0; key < count; key++) {
         if (held.has(key)) continue;
-        const { rows } = await client.query<{ ok: boolean }>('select pg_try_advisory_lock($1::int, $2::int) as ok', [lockClass, key]);
+        const { rows } = await client.query<{ ok: boolean }>('select pg_try_advisory_lock($1::int, $2::int) as ok', [
+          lockClass,
+          key,
+        ]);
         if (rows[0]?.ok === true) held.add(key);
       }
       return [...held];

@@ -66,7 +66,16 @@ export class LaneSocket {
     client.on('end', () => socket.#break(new Error('connection ended')));
     await client.connect();
     const connection = client.connection;
-    for (const event of ['errorMessage', 'readyForQuery', 'rowDescription', 'dataRow', 'commandComplete', 'parseComplete', 'emptyQuery', 'portalSuspended']) {
+    for (const event of [
+      'errorMessage',
+      'readyForQuery',
+      'rowDescription',
+      'dataRow',
+      'commandComplete',
+      'parseComplete',
+      'emptyQuery',
+      'portalSuspended',
+    ]) {
       connection.removeAllListeners(event);
     }
     connection.on('errorMessage', (error: Error) => {
@@ -117,10 +126,16 @@ export class LaneSocket {
       });
       const connection = this.#client.connection;
       const [user, org] = scopeValues(scope);
-      connection.bind({ portal: '', statement: scopeStatement.name, values: [user, org, String(this.#timeoutMs)] }, false);
+      connection.bind(
+        { portal: '', statement: scopeStatement.name, values: [user, org, String(this.#timeoutMs)] },
+        false,
+      );
       connection.execute({ portal: '', rows: '0' }, false);
       if (statement.settings !== undefined) {
-        connection.bind({ portal: '', statement: settingsStatement.name, values: [JSON.stringify(statement.settings)] }, false);
+        connection.bind(
+          { portal: '', statement: settingsStatement.name, values: [JSON.stringify(statement.settings)] },
+          false,
+        );
         connection.execute({ portal: '', rows: '0' }, false);
       }
       connection.bind({ portal: '', statement: statement.name, values: values.map(toWire) }, false);

@@ -51,7 +51,11 @@ export function openReadLane(options: ReadLaneOptions): ReadLane {
       live[index] = undefined;
     }
     sockets[index] ??= LaneSocket.connect(
-      new pg.Client({ connectionString: options.url, connectionTimeoutMillis: 2_000, application_name: 'novax-read-lane' }),
+      new pg.Client({
+        connectionString: options.url,
+        connectionTimeoutMillis: 2_000,
+        application_name: 'novax-read-lane',
+      }),
       options.statementTimeoutMs ?? 2_000,
     ).then(
       (opened) => (live[index] = opened),
@@ -65,7 +69,8 @@ export function openReadLane(options: ReadLaneOptions): ReadLane {
 
   async function once<Row>(scope: Scope, statement: Statement<Row>, values: readonly Value[]): Promise<readonly Row[]> {
     const lane = await socket(pick());
-    if (lane.inFlight >= inFlightMax) throw new AppError('DEPENDENCY_UNAVAILABLE', { detail: 'read lane is full', retryAfterS: 1 });
+    if (lane.inFlight >= inFlightMax)
+      throw new AppError('DEPENDENCY_UNAVAILABLE', { detail: 'read lane is full', retryAfterS: 1 });
     const started = performance.now();
     const rows = await lane.read(scope, statement, values);
     options.onQuery?.(statement.name, (performance.now() - started) / 1000);

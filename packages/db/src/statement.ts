@@ -12,7 +12,11 @@ export interface Statement<Row> {
 }
 
 /** Declares a statement whose rows have the shape `Row` (column names as selected). */
-export function statement<Row>(name: string, text: string, settings?: Readonly<Record<string, string>>): Statement<Row> {
+export function statement<Row>(
+  name: string,
+  text: string,
+  settings?: Readonly<Record<string, string>>,
+): Statement<Row> {
   return { name, text: text.trim(), ...(settings === undefined ? {} : { settings }) };
 }
 

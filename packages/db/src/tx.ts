@@ -31,7 +31,11 @@ export interface TenantTx extends SqlTx {
   /** Sends what the unit of work holds to the database, so that statements after it see it. */
   flush(): Promise<void>;
   /** An event that exists if and only if this transaction commits. */
-  emit<T extends EventType>(type: T, payload: EventPayload<T>, aggregate: { readonly id: string; readonly version: number }): void;
+  emit<T extends EventType>(
+    type: T,
+    payload: EventPayload<T>,
+    aggregate: { readonly id: string; readonly version: number },
+  ): void;
   /** A row of the audit trail that exists if and only if this transaction commits. */
   audit(entry: AuditEntry): void;
 }
@@ -116,7 +120,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         return result;
       }),
     person: (userId, work) => transaction({ userId, orgId: null }, (_em, sql) => work({ now: clock.now(), sql })),
-    inSystem: (_reason, work) => transaction({ userId: null, orgId: null }, (_em, sql) => work({ now: clock.now(), sql })),
+    inSystem: (_reason, work) =>
+      transaction({ userId: null, orgId: null }, (_em, sql) => work({ now: clock.now(), sql })),
     async ping() {
       await transaction({ userId: null, orgId: null }, (_em, sql) => sql({ name: 'ping', text: 'select 1' }, []));
     },

@@ -93,7 +93,10 @@ export interface JobWorker {
     readonly concurrency: number;
     readonly handle: (job: JobRun) => Promise<void>;
     /** Called once when a job has used up its attempts or cannot be parsed; the job is then removed from the queue. */
-    readonly onDead: (job: { readonly id: string; readonly name: string; readonly payload: unknown }, error: Error) => Promise<void>;
+    readonly onDead: (
+      job: { readonly id: string; readonly name: string; readonly payload: unknown },
+      error: Error,
+    ) => Promise<void>;
   }): Promise<() => Promise<void>>;
 }
 
@@ -122,7 +125,12 @@ export interface SearchEngine {
   upsert(documents: readonly SearchDocument[]): Promise<void>;
   remove(ids: readonly string[]): Promise<void>;
   /** Hits of one organization only; the caller re-checks them in the database. Throws DEPENDENCY_UNAVAILABLE. */
-  query(request: { readonly organizationId: string; readonly q: string; readonly projectId: string | null; readonly limit: number }): Promise<readonly SearchEngineHit[]>;
+  query(request: {
+    readonly organizationId: string;
+    readonly q: string;
+    readonly projectId: string | null;
+    readonly limit: number;
+  }): Promise<readonly SearchEngineHit[]>;
   ping(): Promise<void>;
 }
 

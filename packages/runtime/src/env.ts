@@ -8,7 +8,10 @@ export class EnvError extends Error {
 }
 
 /** Parses `source` (usually `process.env`) by `schema`; for `NAME` absent and `NAME_FILE` present reads the file. Throws `EnvError`. */
-export function readEnv<S extends z.ZodObject>(schema: S, source: Readonly<Record<string, string | undefined>>): z.output<S> {
+export function readEnv<S extends z.ZodObject>(
+  schema: S,
+  source: Readonly<Record<string, string | undefined>>,
+): z.output<S> {
   const problems: string[] = [];
   const values: Record<string, string> = {};
   for (const name of Object.keys(schema.shape)) {

@@ -4,11 +4,9 @@ import pino from 'pino';
 export type Logger = pino.Logger;
 
 /** Paths that never reach a log line, whatever object they stand in. */
-const redactedPaths = ['authorization', 'password', 'refreshToken', 'accessToken', 'token', 'cookie', 'secret'].flatMap((name) => [
-  name,
-  `*.${name}`,
-  `*.*.${name}`,
-]);
+const redactedPaths = ['authorization', 'password', 'refreshToken', 'accessToken', 'token', 'cookie', 'secret'].flatMap(
+  (name) => [name, `*.${name}`, `*.*.${name}`],
+);
 
 /** A logger named after its process; writes to standard output. */
 export function createLogger(options: { readonly name: string; readonly level: string }): Logger {

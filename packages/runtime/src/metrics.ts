@@ -26,7 +26,11 @@ export function createMetrics() {
       registers,
     }),
     outboxPending: new Gauge({ name: 'novax_outbox_pending', help: 'Events not yet published.', registers }),
-    outboxLag: new Gauge({ name: 'novax_outbox_lag_seconds', help: 'Age of the oldest event not yet published.', registers }),
+    outboxLag: new Gauge({
+      name: 'novax_outbox_lag_seconds',
+      help: 'Age of the oldest event not yet published.',
+      registers,
+    }),
     eventsPublished: new Counter({
       name: 'novax_events_published_total',
       help: 'Events that the stream acknowledged.',
@@ -100,7 +104,10 @@ export interface ReadyLine {
  * Serves `/metrics`, `/healthz` and `/readyz` on a port of its own.
  * `/readyz` answers 200 only while every line is ok.
  */
-export function createMetricsServer(options: { readonly metrics: Metrics; readonly ready: () => Promise<readonly ReadyLine[]> }): Server {
+export function createMetricsServer(options: {
+  readonly metrics: Metrics;
+  readonly ready: () => Promise<readonly ReadyLine[]>;
+}): Server {
   return createServer((request, response) => {
     void answer(request.url ?? '/').catch(() => {
       response.writeHead(500).end();
@@ -115,7 +122,9 @@ export function createMetricsServer(options: { readonly metrics: Metrics; readon
       } else if (path === '/readyz') {
         const lines = await options.ready();
         const ok = lines.every((line) => line.ok);
-        response.writeHead(ok ? 200 : 503, { 'content-type': 'application/json' }).end(JSON.stringify({ ok, dependencies: lines }));
+        response
+          .writeHead(ok ? 200 : 503, { 'content-type': 'application/json' })
+          .end(JSON.stringify({ ok, dependencies: lines }));
       } else response.writeHead(404).end();
     }
   });

@@ -2,7 +2,16 @@
 import type { Database } from '@novax/db/tx';
 import { sessionByHash } from '@novax/db/queries/auth';
 import type { ReadLane } from '@novax/db/read-lane';
-import { accountByEmail, endSession, registerPerson, renewSession, secretHash, signIn, type OpenedSession, type Person } from '@novax/domain/auth/sessions';
+import {
+  accountByEmail,
+  endSession,
+  registerPerson,
+  renewSession,
+  secretHash,
+  signIn,
+  type OpenedSession,
+  type Person,
+} from '@novax/domain/auth/sessions';
 import type { CachedSession, SessionCache } from '@novax/domain/ports';
 import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
@@ -21,7 +30,10 @@ export interface IssuedTokens {
 }
 
 export interface Auth {
-  register(input: { email: string; username: string; password: string }, request: RequestFacts): Promise<IssuedTokens & { user: Person }>;
+  register(
+    input: { email: string; username: string; password: string },
+    request: RequestFacts,
+  ): Promise<IssuedTokens & { user: Person }>;
   /** Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords. */
   login(input: { email: string; password: string }, request: RequestFacts): Promise<IssuedTokens & { user: Person }>;
   refresh(refreshToken: string, request: RequestFacts): Promise<IssuedTokens>;
@@ -58,9 +70,18 @@ export function createAuth(parts: {
     return found;
   }
 
+  async function forget(sidHash: string): Promise<void> {
+    believed.delete(sidHash);
+    await sessions.remove(sidHash).catch(() => undefined);
+  }
+
   async function storedSession(hash: Buffer): Promise<CachedSession> {
     const [row] = await lane.read({ userId: null, orgId: null }, sessionByHash, [hash]);
-    const live = row !== undefined && row.revoked_at === null && row.user_status === 'active' && new Date(row.expires_at).getTime() > Date.now();
+    const live =
+      row !== undefined &&
+      row.revoked_at === null &&
+      row.user_status === 'active' &&
+      new Date(row.expires_at).getTime() > Date.now();
     if (!live) throw new AppError('UNAUTHENTICATED', { detail: 'the session is over' });
     return { sessionId: row.session_id, userId: row.user_id };
   }
@@ -68,7 +89,11 @@ export function createAuth(parts: {
   return {
     async register(input, request) {
       const passwordHash = await passwords.hash(input.password);
-      const { person, session } = await registerPerson(db, { email: input.email, username: input.username, passwordHash }, request);
+      const { person, session } = await registerPerson(
+        db,
+        { email: input.email, username: input.username, passwordHash },
+        request,
+      );
       return { user: person, ...(await issue(person.id, session)) };
     },
     async login(input, request) {
@@ -78,25 +103,32 @@ export function createAuth(parts: {
         throw new AppError('UNAUTHENTICATED', { detail: 'sign-in refused', text: 'E-mail or password is wrong.' });
       }
       const session = await signIn(db, account.id, request);
-      return { user: { id: account.id, email: account.email, username: account.username }, ...(await issue(account.id, session)) };
+      return {
+        user: { id: account.id, email: account.email, username: account.username },
+        ...(await issue(account.id, session)),
+      };
     },
     async refresh(refreshToken, request) {
-      const renewed = await renewSession(db, refreshToken, request.call);
+      const renewed = await renewSession(db, refreshToken, request.call).catch(async (thrown: unknown) => {
+        // A token used twice has ended its session; no process may go on believing in it.
+        await forget(secretHash(refreshToken.split('.')[0] ?? '').toString('hex'));
+        throw thrown;
+      });
       return issue(renewed.userId, renewed);
     },
     async logout(caller, request) {
       const sidHash = Buffer.from(caller.sidHash, 'hex');
       const session = await storedSession(sidHash);
       await endSession(db, { userId: caller.userId, sidHash, sessionId: session.sessionId }, request.call);
-      believed.delete(caller.sidHash);
-      await sessions.remove(caller.sidHash).catch(() => undefined);
+      await forget(caller.sidHash);
     },
     async authenticate(authorization) {
       const jwt = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization ?? '')?.[1];
       if (jwt === undefined) throw new AppError('UNAUTHENTICATED', { detail: 'no bearer token' });
       const token = await tokens.verify(jwt);
       const session = await liveSession(token.sid);
-      if (session.userId !== token.userId) throw new AppError('UNAUTHENTICATED', { detail: 'token and session disagree' });
+      if (session.userId !== token.userId)
+        throw new AppError('UNAUTHENTICATED', { detail: 'token and session disagree' });
       return { userId: token.userId, sidHash: secretHash(token.sid).toString('hex') };
     },
   };

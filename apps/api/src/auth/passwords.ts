@@ -22,7 +22,8 @@ export function createPasswords(): Passwords {
   let decoy: Promise<string> | undefined;
 
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (waiting >= waitingMax) throw new AppError('RATE_LIMITED', { detail: 'too many passwords to check', retryAfterS: 5 });
+    if (waiting >= waitingMax)
+      throw new AppError('RATE_LIMITED', { detail: 'too many passwords to check', retryAfterS: 5 });
     waiting += 1;
     const turn = tail.then(work);
     tail = turn.catch(() => undefined).finally(() => (waiting -= 1));

@@ -24,12 +24,25 @@ export interface Tokens {
 }
 
 const jwksSchema = z.object({
-  keys: z.array(z.looseObject({ kid: z.string().min(1), kty: z.enum(['OKP', 'EC']), alg: z.enum(['EdDSA', 'ES256']), d: z.string() })).min(1),
+  keys: z
+    .array(
+      z.looseObject({
+        kid: z.string().min(1),
+        kty: z.enum(['OKP', 'EC']),
+        alg: z.enum(['EdDSA', 'ES256']),
+        d: z.string(),
+      }),
+    )
+    .min(1),
 });
 const claimsSchema = z.object({ sub: z.uuid(), sid: z.string().min(20).max(100), exp: z.number() });
 
 /** Imports the keys once. Throws when the JWKS is not one of private EdDSA or ES256 keys with ids. */
-export async function createTokens(options: { readonly privateKeys: string; readonly issuer: string; readonly audience: string }): Promise<Tokens> {
+export async function createTokens(options: {
+  readonly privateKeys: string;
+  readonly issuer: string;
+  readonly audience: string;
+}): Promise<Tokens> {
   const { keys } = jwksSchema.parse(JSON.parse(options.privateKeys));
   const publicKeys = keys.map(({ d: _private, ...jwk }): JWK => ({ ...jwk, use: 'sig' }));
   const [first] = keys;
@@ -58,13 +71,23 @@ export async function createTokens(options: { readonly privateKeys: string; read
       const known = verified.get(jwt);
       if (known !== undefined && known.exp * 1000 > Date.now()) return known;
       try {
-        const { payload } = await jwtVerify(jwt, find, { algorithms, issuer, audience, typ: 'at+jwt', clockTolerance: skewS, requiredClaims: ['exp', 'iat', 'sub'] });
+        const { payload } = await jwtVerify(jwt, find, {
+          algorithms,
+          issuer,
+          audience,
+          typ: 'at+jwt',
+          clockTolerance: skewS,
+          requiredClaims: ['exp', 'iat', 'sub'],
+        });
         const claims = claimsSchema.parse(payload);
         const token = { userId: claims.sub, sid: claims.sid, exp: claims.exp };
         verified.set(jwt, token);
         return token;
       } catch (cause) {
-        throw new AppError('UNAUTHENTICATED', { cause, detail: cause instanceof Error ? cause.message : 'token refused' });
+        throw new AppError('UNAUTHENTICATED', {
+          cause,
+          detail: cause instanceof Error ? cause.message : 'token refused',
+        });
       }
     },
   };

@@ -22,7 +22,8 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
   }
   if (length === 0) return undefined;
   const type = request.headers['content-type'] ?? '';
-  if (!type.startsWith('application/json')) throw new AppError('UNSUPPORTED_MEDIA_TYPE', { detail: `content-type "${type}"` });
+  if (!type.startsWith('application/json'))
+    throw new AppError('UNSUPPORTED_MEDIA_TYPE', { detail: `content-type "${type}"` });
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch (cause) {

@@ -15,7 +15,10 @@ function header(request: IncomingMessage, name: string): string | undefined {
 function addressOf(request: IncomingMessage, hops: number): string | null {
   const socket = request.socket.remoteAddress ?? null;
   if (hops === 0) return socket;
-  const forwarded = (header(request, 'x-forwarded-for') ?? '').split(',').map((item) => item.trim()).filter((item) => item !== '');
+  const forwarded = (header(request, 'x-forwarded-for') ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
   return forwarded[Math.max(forwarded.length - hops, 0)] ?? socket;
 }
 

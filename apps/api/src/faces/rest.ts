@@ -21,7 +21,11 @@ export function createRestFace(chain: Chain, trustedHops: number): Router {
     const handle: RequestHandler = (request, response) => {
       // `GET /documents?q=` is the documented alias of `search.query`.
       const aliased = procedure.path === 'documents.list' && request.query['q'] !== undefined && search !== undefined;
-      return answer(aliased ? search : procedure, { request, response }, { params: request.params, query: request.query });
+      return answer(
+        aliased ? search : procedure,
+        { request, response },
+        { params: request.params, query: request.query },
+      );
     };
     const route = router.route(path);
     if (method === 'GET') route.get(handle);
@@ -31,7 +35,10 @@ export function createRestFace(chain: Chain, trustedHops: number): Router {
     else route.delete(handle);
   }
   router.use((request, response) => {
-    refuse(request, response, { error: new AppError('NOT_FOUND', { text: 'There is no such route; see /docs.' }), requestId: requestFacts(request, 'rest', trustedHops).call.requestId });
+    refuse(request, response, {
+      error: new AppError('NOT_FOUND', { text: 'There is no such route; see /docs.' }),
+      requestId: requestFacts(request, 'rest', trustedHops).call.requestId,
+    });
   });
   return router;
 }
@@ -62,7 +69,11 @@ function answerWith(chain: Chain, trustedHops: number) {
   };
 }
 
-function refuse(request: IncomingMessage, response: ServerResponse, failure: { error: AppError; requestId: string }): void {
+function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  failure: { error: AppError; requestId: string },
+): void {
   const { error, requestId } = failure;
   const headers = { 'content-type': 'application/problem+json', ...errorHeaders(error), 'x-request-id': requestId };
   write(response, { status: errorTable[error.code].http, body: problem(error, requestId), headers });

@@ -13,18 +13,23 @@ import { requestFacts } from './facts.ts';
 const prefix = '/trpc/';
 
 /** Answers the request and returns true, or returns false for one that the stock adapter must serve. */
-export function createThinPath(chain: Chain, trustedHops: number): (request: IncomingMessage, response: ServerResponse) => boolean {
+export function createThinPath(
+  chain: Chain,
+  trustedHops: number,
+): (request: IncomingMessage, response: ServerResponse) => boolean {
   return (request, response) => {
     const url = request.url ?? '';
     if (!url.startsWith(prefix)) return false;
     const { method } = request;
-    if (method !== 'GET' && method !== 'POST') return false;
+    // Asking for headers alone is the stock adapter's to answer.
+    if (method === 'HEAD') return false;
     const mark = url.indexOf('?');
     const path = mark === -1 ? url.slice(prefix.length) : url.slice(prefix.length, mark);
     const search = mark === -1 ? '' : url.slice(mark + 1);
     if (path.includes(',') || path.includes('%') || search.includes('batch=')) return false;
     // Streams and typed accept headers belong to the stock adapter.
-    if ((request.headers.accept ?? '').includes('text/event-stream') || request.headers['trpc-accept'] !== undefined) return false;
+    if ((request.headers.accept ?? '').includes('text/event-stream') || request.headers['trpc-accept'] !== undefined)
+      return false;
     void serve(path, search);
     return true;
 
@@ -32,7 +37,13 @@ export function createThinPath(chain: Chain, trustedHops: number): (request: Inc
       const facts = requestFacts(request, 'trpc', trustedHops);
       try {
         const kind = chain.procedures.get(procedure)?.row.kind;
-        if (kind === 'query' ? method !== 'GET' : kind === 'mutation' && method !== 'POST') {
+        const fits =
+          kind === 'query'
+            ? method === 'GET'
+            : kind === 'mutation'
+              ? method === 'POST'
+              : method === 'GET' || method === 'POST';
+        if (!fits) {
           throw new AppError('METHOD_NOT_SUPPORTED', { detail: `${method} on a ${kind}` });
         }
         const input = method === 'GET' ? inputOf(query) : await readJson(request);
@@ -41,7 +52,11 @@ export function createThinPath(chain: Chain, trustedHops: number): (request: Inc
       } catch (thrown) {
         const error = toAppError(thrown);
         const headers = { ...errorHeaders(error), 'x-request-id': facts.call.requestId };
-        write(response, { status: errorTable[error.code].http, body: { error: trpcError(error, facts.call.requestId, procedure) }, headers });
+        write(response, {
+          status: errorTable[error.code].http,
+          body: { error: trpcError(error, facts.call.requestId, procedure) },
+          headers,
+        });
         if (!request.readableEnded) drain(request);
       }
     }
@@ -54,7 +69,10 @@ function inputOf(search: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new AppError('VALIDATION_FAILED', { cause, issues: [{ path: 'input', message: 'The input is not valid JSON.' }] });
+    throw new AppError('VALIDATION_FAILED', {
+      cause,
+      issues: [{ path: 'input', message: 'The input is not valid JSON.' }],
+    });
   }
 }
 
@@ -66,6 +84,10 @@ export function write(
   const { status, body, headers } = answer;
   if (response.headersSent || response.destroyed) return;
   const text = JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text), ...headers });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    ...headers,
+  });
   response.end(text);
 }

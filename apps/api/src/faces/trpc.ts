@@ -28,7 +28,10 @@ export function createTrpcFace(chain: Chain, features: typeof contract, trustedH
     // Development mode would send stacks.
     isDev: false,
     errorFormatter: ({ error, path, ctx }): WireError => {
-      const known = error.cause instanceof AppError ? error.cause : new AppError(ownCodes[error.code] ?? 'INTERNAL', { cause: error });
+      const known =
+        error.cause instanceof AppError
+          ? error.cause
+          : new AppError(ownCodes[error.code] ?? 'INTERNAL', { cause: error });
       return trpcError(known, ctx?.facts.call.requestId ?? '', path);
     },
   });
@@ -62,7 +65,10 @@ export function createTrpcFace(chain: Chain, features: typeof contract, trustedH
       const error = first?.cause instanceof AppError && data.length === 1 ? first.cause : undefined;
       const requestId: Record<string, string> = ctx === undefined ? {} : { 'x-request-id': ctx.facts.call.requestId };
       if (error === undefined) return { headers: requestId };
-      return { status: trpcError(error, '', undefined).data.httpStatus, headers: { ...errorHeaders(error), ...requestId } };
+      return {
+        status: trpcError(error, '', undefined).data.httpStatus,
+        headers: { ...errorHeaders(error), ...requestId },
+      };
     },
   });
 }

@@ -23,6 +23,9 @@ export const memberHandlers: Handlers['members'] = {
 };
 
 /** The contract's output type has a plain array. */
-export function mutable<T>(page: { readonly items: readonly T[]; readonly nextCursor: string | null }): { items: T[]; nextCursor: string | null } {
+export function mutable<T>(page: { readonly items: readonly T[]; readonly nextCursor: string | null }): {
+  items: T[];
+  nextCursor: string | null;
+} {
   return { items: [...page.items], nextCursor: page.nextCursor };
 }

@@ -37,12 +37,21 @@ export async function tablesInOrder(client: pg.ClientBase): Promise<TableShape[]
     [NOT_SAVED],
   );
   const months = await chunkMonths(client);
-  return inOrder(tables.map((table) => (table.partitions.length > 0 ? table : { ...table, partitions: months.filter(({ parent }) => table.schema === 'public' && parent === table.name) })));
+  return inOrder(
+    tables.map((table) =>
+      table.partitions.length > 0
+        ? table
+        : { ...table, partitions: months.filter(({ parent }) => table.schema === 'public' && parent === table.name) },
+    ),
+  );
 }
 
 /** Hypertables have chunks instead of months; restored, they are native again and need the months that the chunks covered. */
 async function chunkMonths(client: pg.ClientBase): Promise<{ parent: string; name: string }[]> {
-  const { present } = await rowOf<{ present: boolean }>(client, `select exists (select from pg_extension where extname = 'timescaledb') as present`);
+  const { present } = await rowOf<{ present: boolean }>(
+    client,
+    `select exists (select from pg_extension where extname = 'timescaledb') as present`,
+  );
   if (!present) return [];
   return rowsOf(
     client,
@@ -61,7 +70,9 @@ function inOrder(tables: readonly (TableShape & { refers: string[] })[]): TableS
   const ordered: TableShape[] = [];
   let waiting = [...tables];
   while (waiting.length > 0) {
-    const ready = waiting.filter((table) => table.refers.every((other) => out.has(unqualified(other)) || !known.has(unqualified(other))));
+    const ready = waiting.filter((table) =>
+      table.refers.every((other) => out.has(unqualified(other)) || !known.has(unqualified(other))),
+    );
     const next = ready.length > 0 ? ready : waiting;
     for (const { refers: _refers, ...table } of next) {
       out.add(short(table));
@@ -74,7 +85,8 @@ function inOrder(tables: readonly (TableShape & { refers: string[] })[]): TableS
 
 const unqualified = (name: string): string => name.replace(/^public\./, '');
 
-export const qualified = (table: { schema: string; name: string }): string => `${escapeIdentifier(table.schema)}.${escapeIdentifier(table.name)}`;
+export const qualified = (table: { schema: string; name: string }): string =>
+  `${escapeIdentifier(table.schema)}.${escapeIdentifier(table.name)}`;
 
 /** Rows of a table as text in the order of its key, in a spelling that depends on no setting once `pinTextFormat` ran. */
 export function copyOut(table: Pick<TableShape, 'schema' | 'name' | 'columns' | 'key'>): string {
@@ -82,7 +94,8 @@ export function copyOut(table: Pick<TableShape, 'schema' | 'name' | 'columns' | 
   return `copy (select ${list(table.columns)} from ${qualified(table)} order by ${list(order)}) to stdout`;
 }
 
-export const copyIn = (table: Pick<TableShape, 'schema' | 'name' | 'columns'>): string => `copy ${qualified(table)} (${list(table.columns)}) from stdin`;
+export const copyIn = (table: Pick<TableShape, 'schema' | 'name' | 'columns'>): string =>
+  `copy ${qualified(table)} (${list(table.columns)}) from stdin`;
 
 const list = (names: readonly string[]): string => names.map((name) => escapeIdentifier(name)).join(', ');
 
@@ -104,9 +117,12 @@ export async function assertSeesEverything(client: pg.ClientBase, tables: readon
     'select rolname as name, rolbypassrls or rolsuper as exempt from pg_roles where rolname = current_user',
   );
   if (!role.exempt) {
-    throw new CommandFailure(`the role ${role.name} is bound by row-level security: its backup would silently miss rows; nothing was saved`, {
-      hint: 'set DATABASE_BACKUP_URL to the role novax_backup (BYPASSRLS), which "novax migrate up" makes when DATABASE_ADMIN_URL is set',
-    });
+    throw new CommandFailure(
+      `the role ${role.name} is bound by row-level security: its backup would silently miss rows; nothing was saved`,
+      {
+        hint: 'set DATABASE_BACKUP_URL to the role novax_backup (BYPASSRLS), which "novax migrate up" makes when DATABASE_ADMIN_URL is set',
+      },
+    );
   }
   await client.query('set row_security = off');
   const denied = await rowsOf<{ name: string }>(
@@ -115,9 +131,12 @@ export async function assertSeesEverything(client: pg.ClientBase, tables: readon
     [tables.map(qualified), tables.map(({ schema, name }) => `${schema}.${name}`)],
   );
   if (denied.length > 0) {
-    throw new CommandFailure(`the role ${role.name} may not read ${denied.map(({ name }) => name).join(', ')}; nothing was saved`, {
-      hint: 'grant it SELECT as the owner, or run "novax migrate up" with DATABASE_ADMIN_URL set',
-    });
+    throw new CommandFailure(
+      `the role ${role.name} may not read ${denied.map(({ name }) => name).join(', ')}; nothing was saved`,
+      {
+        hint: 'grant it SELECT as the owner, or run "novax migrate up" with DATABASE_ADMIN_URL set',
+      },
+    );
   }
 }
 
@@ -131,7 +150,10 @@ export async function identities(client: pg.ClientBase): Promise<ManifestBody['i
   );
   const standing: ManifestBody['identities'] = [];
   for (const { sequence, ...column } of found) {
-    const { value } = await rowOf<{ value: string }>(client, `select case when is_called then last_value else 0 end::text as value from ${sequence}`);
+    const { value } = await rowOf<{ value: string }>(
+      client,
+      `select case when is_called then last_value else 0 end::text as value from ${sequence}`,
+    );
     standing.push({ ...column, lastValue: value });
   }
   return standing;
@@ -139,10 +161,20 @@ export async function identities(client: pg.ClientBase): Promise<ManifestBody['i
 
 /** The schema's version and the checksums of the files that made it. Throws `CommandFailure` on an empty or half-migrated database. */
 export async function migrationState(client: pg.ClientBase): Promise<ManifestBody['migrations']> {
-  const { present } = await rowOf<{ present: boolean }>(client, `select to_regclass('public.schema_migration_files') is not null as present`);
-  if (!present) throw new CommandFailure('this database is not migrated: there is nothing to save', { hint: 'novax migrate up' });
-  const { version, dirty } = await rowOf<{ version: number; dirty: boolean }>(client, 'select version::int as version, dirty from public.schema_migrations');
-  if (dirty) throw new CommandFailure(`a migration stopped half-way at version ${version}; mend that first`, { hint: 'novax migrate status' });
+  const { present } = await rowOf<{ present: boolean }>(
+    client,
+    `select to_regclass('public.schema_migration_files') is not null as present`,
+  );
+  if (!present)
+    throw new CommandFailure('this database is not migrated: there is nothing to save', { hint: 'novax migrate up' });
+  const { version, dirty } = await rowOf<{ version: number; dirty: boolean }>(
+    client,
+    'select version::int as version, dirty from public.schema_migrations',
+  );
+  if (dirty)
+    throw new CommandFailure(`a migration stopped half-way at version ${version}; mend that first`, {
+      hint: 'novax migrate status',
+    });
   const files = await rowsOf<{ version: number; name: string; sha256: string }>(
     client,
     'select version::int as version, name, sha256 from public.schema_migration_files where version <= $1 order by version',

@@ -10,7 +10,14 @@ import { to as copyTo } from 'pg-copy-streams';
 import { CommandFailure } from '../cli/command.ts';
 import { connectDatabase, rowOf, rowsOf } from '../database/connect.ts';
 import { isMissing } from '../stack/config.ts';
-import { assertSeesEverything, copyOut, identities, migrationState, pinTextFormat, tablesInOrder } from './catalogue.ts';
+import {
+  assertSeesEverything,
+  copyOut,
+  identities,
+  migrationState,
+  pinTextFormat,
+  tablesInOrder,
+} from './catalogue.ts';
 import type { TableShape } from './catalogue.ts';
 import type { BlobEntry, Manifest, TableEntry } from './manifest.ts';
 import { FORMAT_VERSION, MANIFEST_FILE, serializeManifest } from './manifest.ts';
@@ -68,9 +75,19 @@ export async function createBackup(options: CreateOptions): Promise<Manifest> {
     await client.query('commit');
     const blobs = options.storageDir === undefined ? [] : await saveBlobs(options.storageDir, { name, target, signal });
     const body = {
-      formatVersion: FORMAT_VERSION, name, createdAt: createdAt.toISOString(), finishedAt: new Date().toISOString(),
-      database: origin.database, serverVersion: origin.server, snapshotLsn: lsn, snapshot: origin.snapshot,
-      migrations, compression: 'zstd', tables, identities: standing, blobs,
+      formatVersion: FORMAT_VERSION,
+      name,
+      createdAt: createdAt.toISOString(),
+      finishedAt: new Date().toISOString(),
+      database: origin.database,
+      serverVersion: origin.server,
+      snapshotLsn: lsn,
+      snapshot: origin.snapshot,
+      migrations,
+      compression: 'zstd',
+      tables,
+      identities: standing,
+      blobs,
     } as const;
     const { text, sha256 } = serializeManifest({ ...body, migrations, tables, identities: standing, blobs });
     signal?.throwIfAborted();
@@ -90,16 +107,23 @@ interface Destination {
   signal: AbortSignal | undefined;
 }
 
-async function saveTable(client: pg.Client, shape: TableShape, to: Destination & { index: number }): Promise<TableEntry> {
+async function saveTable(
+  client: pg.Client,
+  shape: TableShape,
+  to: Destination & { index: number },
+): Promise<TableEntry> {
   const content = meter({ countLines: true });
   const stored = meter();
   const rows = client.query(copyTo(copyOut(shape)));
   const file = `tables/${String(to.index + 1).padStart(3, '0')}_${shape.schema}.${shape.name}.copy.zst`;
-  const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 } });
+  const compress = createZstdCompress({
+    params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 },
+  });
   const save = (chunks: AsyncIterable<Buffer>): Promise<void> => to.target.write(to.name, file, chunks);
   await pipeline(rows, content, compress, stored, save, pipelineOptions(to.signal));
   const { lines, sha256: contentSha256 } = content.result();
-  if (rows.rowCount !== lines) throw new Error(`${shape.name}: the server sent ${rows.rowCount} rows, ${lines} lines arrived`);
+  if (rows.rowCount !== lines)
+    throw new Error(`${shape.name}: the server sent ${rows.rowCount} rows, ${lines} lines arrived`);
   const { bytes, sha256 } = stored.result();
   const { schema, name, columns, partitions } = shape;
   return { schema, name, order: to.index, columns, rows: lines, file, bytes, sha256, contentSha256, partitions };
@@ -110,7 +134,10 @@ async function saveBlobs(dir: string, to: Destination): Promise<BlobEntry[]> {
     if (isMissing(error)) return [];
     throw error;
   });
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => relative(dir, join(entry.parentPath, entry.name)).split(sep).join('/')).sort();
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(dir, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort();
   const blobs: BlobEntry[] = [];
   for (const path of paths) {
     const through = meter();
@@ -123,7 +150,8 @@ async function saveBlobs(dir: string, to: Destination): Promise<BlobEntry[]> {
   return blobs;
 }
 
-const pipelineOptions = (signal: AbortSignal | undefined): { signal?: AbortSignal } => (signal === undefined ? {} : { signal });
+const pipelineOptions = (signal: AbortSignal | undefined): { signal?: AbortSignal } =>
+  signal === undefined ? {} : { signal };
 
 const LOCK = `hashtextextended('novax-backup', 0)`;
 
@@ -137,7 +165,10 @@ async function lockOutOthers(client: pg.Client): Promise<void> {
         and l.database = (select oid from pg_database where datname = current_database())
         and ((l.classid::bigint << 32) | l.objid::bigint) = ${LOCK}`,
   );
-  throw new CommandFailure(`another backup of this database is being made (server process ${holders.map(({ pid }) => pid).join(', ') || 'unknown'})`, {
-    hint: 'wait for it, or end it, and try again',
-  });
+  throw new CommandFailure(
+    `another backup of this database is being made (server process ${holders.map(({ pid }) => pid).join(', ') || 'unknown'})`,
+    {
+      hint: 'wait for it, or end it, and try again',
+    },
+  );
 }

@@ -43,7 +43,14 @@ const bodySchema = z.object({
   }),
   compression: z.literal('zstd'),
   tables: z.array(tableSchema),
-  identities: z.array(z.object({ schema: z.enum(['public', 'app']), table: identifier, column: identifier, lastValue: z.string().regex(/^\d+$/) })),
+  identities: z.array(
+    z.object({
+      schema: z.enum(['public', 'app']),
+      table: identifier,
+      column: identifier,
+      lastValue: z.string().regex(/^\d+$/),
+    }),
+  ),
   blobs: z.array(z.object({ path: z.string(), file: z.string(), bytes: count, sha256 })),
 });
 
@@ -74,9 +81,13 @@ export function parseManifest(text: string, name: string): Manifest {
   if (!parsed.success) {
     const { formatVersion } = z.object({ formatVersion: z.unknown() }).catch({ formatVersion: undefined }).parse(value);
     if (typeof formatVersion === 'number' && formatVersion > FORMAT_VERSION) {
-      throw new Error(`${MANIFEST_FILE} has format ${formatVersion}, this release reads ${FORMAT_VERSION}: use the release that made it`);
+      throw new Error(
+        `${MANIFEST_FILE} has format ${formatVersion}, this release reads ${FORMAT_VERSION}: use the release that made it`,
+      );
     }
-    throw new Error(`${MANIFEST_FILE}: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`);
+    throw new Error(
+      `${MANIFEST_FILE}: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`,
+    );
   }
   const { text: written, sha256: hash } = serializeManifest(parsed.data);
   if (written !== text) throw new Error(`${MANIFEST_FILE} was changed: its checksum is ${hash}`);

@@ -18,7 +18,11 @@ export function databaseRecord(url: string, onTrouble: (text: string) => void): 
   let id: string | undefined;
   const run = async (sql: string, values: readonly unknown[] = []): Promise<{ id: string; name: string | null }[]> => {
     try {
-      await using client = await connectDatabase(url, { name: 'novax-backup-record', timeoutMs: 5000, statementMs: 5000 });
+      await using client = await connectDatabase(url, {
+        name: 'novax-backup-record',
+        timeoutMs: 5000,
+        statementMs: 5000,
+      });
       return await rowsOf(client, sql, values);
     } catch (error) {
       onTrouble(`backup_runs could not be written: ${reasonOf(error)}`);
@@ -27,7 +31,9 @@ export function databaseRecord(url: string, onTrouble: (text: string) => void): 
   };
   return {
     async closeStale(isWhole) {
-      const stale = await run(`select id, manifest ->> 'name' as name from public.backup_runs where kind = 'logical' and status = 'running'`);
+      const stale = await run(
+        `select id, manifest ->> 'name' as name from public.backup_runs where kind = 'logical' and status = 'running'`,
+      );
       for (const row of stale) {
         const whole = row.name !== null && (await isWhole(row.name));
         await run(`update public.backup_runs set status = $2, error = $3, finished_at = now() where id = $1`, [
@@ -47,14 +53,24 @@ export function databaseRecord(url: string, onTrouble: (text: string) => void): 
     async succeed(manifest) {
       if (id === undefined) return;
       const bytes = [...manifest.tables, ...manifest.blobs].reduce((sum, file) => sum + file.bytes, 0);
-      const summary = { name: manifest.name, migration: manifest.migrations.version, tables: manifest.tables.length, blobs: manifest.blobs.length, rows: totalRows(manifest) };
+      const summary = {
+        name: manifest.name,
+        migration: manifest.migrations.version,
+        tables: manifest.tables.length,
+        blobs: manifest.blobs.length,
+        rows: totalRows(manifest),
+      };
       await run(
         `update public.backup_runs set status = 'succeeded', finished_at = now(), size_bytes = $2, sha256 = decode($3, 'hex'), manifest = $4 where id = $1`,
         [id, bytes, manifest.sha256, JSON.stringify(summary)],
       );
     },
     async fail(error) {
-      if (id !== undefined) await run(`update public.backup_runs set status = 'failed', finished_at = now(), error = $2 where id = $1`, [id, reasonOf(error)]);
+      if (id !== undefined)
+        await run(`update public.backup_runs set status = 'failed', finished_at = now(), error = $2 where id = $1`, [
+          id,
+          reasonOf(error),
+        ]);
     },
   };
 }

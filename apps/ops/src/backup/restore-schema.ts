@@ -11,7 +11,14 @@ const MONTH = /^([a-z][a-z0-9_]*)_(\d{4})_(\d{2})$/;
  * the bounds follow from them, so a forged manifest cannot bring SQL of its own.
  */
 export async function makePartitions(client: pg.ClientBase, manifest: Manifest): Promise<void> {
-  const parents = new Set((await rowsOf<{ name: string }>(client, `select c.relname as name from pg_partitioned_table p join pg_class c on c.oid = p.partrelid where p.partstrat = 'r' and c.relnamespace = 'public'::regnamespace`)).map(({ name }) => name));
+  const parents = new Set(
+    (
+      await rowsOf<{ name: string }>(
+        client,
+        `select c.relname as name from pg_partitioned_table p join pg_class c on c.oid = p.partrelid where p.partstrat = 'r' and c.relnamespace = 'public'::regnamespace`,
+      )
+    ).map(({ name }) => name),
+  );
   for (const { parent, name } of manifest.tables.flatMap((table) => table.partitions)) {
     const [, stem, year, month] = MONTH.exec(name) ?? [];
     if (stem !== parent || !parents.has(parent)) throw new Error(`${name} is no monthly partition of ${parent}`);
@@ -21,7 +28,9 @@ export async function makePartitions(client: pg.ClientBase, manifest: Manifest):
     const existing = await rowsOf(client, 'select from pg_class where oid = to_regclass($1)', [table]);
     if (existing.length > 0) continue;
     await client.query(`set local role novax_owner`);
-    await client.query(`create table ${table} partition of public.${escapeIdentifier(parent)} for values from ('${utc(from)}') to ('${utc(to)}')`);
+    await client.query(
+      `create table ${table} partition of public.${escapeIdentifier(parent)} for values from ('${utc(from)}') to ('${utc(to)}')`,
+    );
     await client.query(`alter table ${table} enable row level security; alter table ${table} force row level security`);
     // Statement triggers are not inherited by partitions.
     const triggers = await rowsOf<{ definition: string }>(
@@ -59,6 +68,11 @@ export async function makeModelIndexes(client: pg.ClientBase): Promise<void> {
 export async function setIdentities(client: pg.ClientBase, manifest: Manifest): Promise<void> {
   for (const { schema, table, column, lastValue } of manifest.identities) {
     if (lastValue === '0') continue;
-    await client.query(`select setval(pg_get_serial_sequence(format('%I.%I', $1::text, $2::text), $3), $4::bigint)`, [schema, table, column, lastValue]);
+    await client.query(`select setval(pg_get_serial_sequence(format('%I.%I', $1::text, $2::text), $3), $4::bigint)`, [
+      schema,
+      table,
+      column,
+      lastValue,
+    ]);
   }
 }

@@ -56,7 +56,10 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
   const verdict = await verifyBackup(target, name, signal === undefined ? {} : { signal });
   const [fault] = verdict.faults;
   if (fault !== undefined || verdict.manifest === null) {
-    throw new CommandFailure(`${target.location(name)} is broken: ${fault?.file}: ${fault?.problem}; nothing was restored`, { hint: 'novax backup list' });
+    throw new CommandFailure(
+      `${target.location(name)} is broken: ${fault?.file}: ${fault?.problem}; nothing was restored`,
+      { hint: 'novax backup list' },
+    );
   }
   const { manifest } = verdict;
   await assertSameMigrations(manifest, options.migrationsDir);
@@ -76,7 +79,12 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
   for (const [index, { entry }] of pairs.entries()) {
     signal?.throwIfAborted();
     say(`loading table ${index + 1} of ${pairs.length}`, 0.15 + (0.5 * index) / pairs.length);
-    await pipeline(target.read(name, entry.file), createZstdDecompress(), client.query(copyFrom(copyIn(entry))), signal === undefined ? {} : { signal });
+    await pipeline(
+      target.read(name, entry.file),
+      createZstdDecompress(),
+      client.query(copyFrom(copyIn(entry))),
+      signal === undefined ? {} : { signal },
+    );
   }
   await setIdentities(client, manifest);
   await client.query('set local session_replication_role = origin');
@@ -101,29 +109,43 @@ async function assertSameMigrations(manifest: Manifest, dir: string): Promise<vo
   const { version, files } = manifest.migrations;
   const local = await loadMigrations(dir);
   if (local.length < version) {
-    throw new CommandFailure(`the backup is of schema version ${version}, this release ends at ${local.length}`, { hint: 'restore it with the release that made it, or a newer one' });
+    throw new CommandFailure(`the backup is of schema version ${version}, this release ends at ${local.length}`, {
+      hint: 'restore it with the release that made it, or a newer one',
+    });
   }
   const saved = new Map(files.map((file) => [file.version, file]));
   for (const file of local.slice(0, version)) {
     const other = saved.get(file.version);
     if (other?.sha256 !== file.sha256) {
-      throw new CommandFailure(`${file.up.file} is not the file that the backup was made with`, { hint: 'restore it with the release that made it' });
+      throw new CommandFailure(`${file.up.file} is not the file that the backup was made with`, {
+        hint: 'restore it with the release that made it',
+      });
     }
   }
 }
 
 async function makeSchema(options: RestoreOptions, manifest: Manifest): Promise<void> {
   const database = decodeURIComponent(new URL(options.adminUrl).pathname.slice(1));
-  if (database === '' || ['postgres', 'template0', 'template1'].includes(database)) throw new CommandFailure(`"${database}" is no database to restore into`);
+  if (database === '' || ['postgres', 'template0', 'template1'].includes(database))
+    throw new CommandFailure(`"${database}" is no database to restore into`);
   await bootstrapCluster({ adminUrl: options.adminUrl, database, passwords: {}, sqlFile: options.bootstrapFile });
   {
     await using client = await connectDatabase(options.adminUrl, { name: 'novax-restore' });
-    const { migrated } = await rowOf<{ migrated: boolean }>(client, `select to_regclass('public.schema_migrations') is not null as migrated`);
+    const { migrated } = await rowOf<{ migrated: boolean }>(
+      client,
+      `select to_regclass('public.schema_migrations') is not null as migrated`,
+    );
     if (migrated) {
       await refuseRows(client, await tablesInOrder(client));
-      const [at] = await rowsOf<{ version: number }>(client, 'select version::int as version from public.schema_migrations');
+      const [at] = await rowsOf<{ version: number }>(
+        client,
+        'select version::int as version from public.schema_migrations',
+      );
       if ((at?.version ?? 0) > manifest.migrations.version) {
-        throw new CommandFailure(`the database is at schema version ${at?.version}, the backup at ${manifest.migrations.version}`, { hint: 'restore into a new database, then migrate up' });
+        throw new CommandFailure(
+          `the database is at schema version ${at?.version}, the backup at ${manifest.migrations.version}`,
+          { hint: 'restore into a new database, then migrate up' },
+        );
       }
     }
   }
@@ -133,9 +155,15 @@ async function makeSchema(options: RestoreOptions, manifest: Manifest): Promise<
 async function refuseRows(client: pg.ClientBase, shapes: readonly TableShape[]): Promise<void> {
   for (const shape of shapes) {
     if (SEEDED.includes(shape.name)) continue;
-    const { filled } = await rowOf<{ filled: boolean }>(client, `select exists (select from ${qualified(shape)}) as filled`);
+    const { filled } = await rowOf<{ filled: boolean }>(
+      client,
+      `select exists (select from ${qualified(shape)}) as filled`,
+    );
     if (filled) {
-      throw new CommandFailure(`the database is not empty: ${shape.schema}.${shape.name} holds rows; nothing was changed`, { hint: 'name a database that does not exist yet: it is created' });
+      throw new CommandFailure(
+        `the database is not empty: ${shape.schema}.${shape.name} holds rows; nothing was changed`,
+        { hint: 'name a database that does not exist yet: it is created' },
+      );
     }
   }
 }
@@ -143,23 +171,33 @@ async function refuseRows(client: pg.ClientBase, shapes: readonly TableShape[]):
 /** The backup's tables and columns must be those of the schema just made; anything else would be loaded somewhere it does not belong. */
 function shapeOf(entry: TableEntry, shapes: ReadonlyMap<string, TableShape>): TableShape {
   const shape = shapes.get(qualified(entry));
-  if (shape === undefined) throw new CommandFailure(`the schema has no table ${entry.schema}.${entry.name}, the backup does`);
+  if (shape === undefined)
+    throw new CommandFailure(`the schema has no table ${entry.schema}.${entry.name}, the backup does`);
   const missing = entry.columns.filter((column) => !shape.columns.includes(column));
-  if (missing.length > 0) throw new CommandFailure(`${entry.schema}.${entry.name} has no column ${missing.join(', ')}, the backup does`);
+  if (missing.length > 0)
+    throw new CommandFailure(`${entry.schema}.${entry.name} has no column ${missing.join(', ')}, the backup does`);
   return shape;
 }
 
 /** Exports the table again, as it was exported, and compares rows and checksum. */
-async function assertEqual(client: pg.Client, { entry, shape }: { entry: TableEntry; shape: TableShape }): Promise<void> {
+async function assertEqual(
+  client: pg.Client,
+  { entry, shape }: { entry: TableEntry; shape: TableShape },
+): Promise<void> {
   const hash = createHash('sha256');
   const rows = client.query(copyTo(copyOut({ ...shape, columns: entry.columns })));
   await pipeline(rows, new Writable({ write: (chunk: Buffer, _encoding, done) => done(void hash.update(chunk)) }));
   if (rows.rowCount === entry.rows && hash.digest('hex') === entry.contentSha256) return;
-  throw new CommandFailure(`${entry.schema}.${entry.name} holds ${rows.rowCount} rows after loading, ${entry.rows} were saved, or their contents differ; nothing was restored`);
+  throw new CommandFailure(
+    `${entry.schema}.${entry.name} holds ${rows.rowCount} rows after loading, ${entry.rows} were saved, or their contents differ; nothing was restored`,
+  );
 }
 
 async function refreshViews(client: pg.ClientBase): Promise<void> {
-  const views = await rowsOf<{ view: string }>(client, `select format('%I.%I', schemaname, matviewname) as view from pg_matviews where schemaname = 'private' order by 1`);
+  const views = await rowsOf<{ view: string }>(
+    client,
+    `select format('%I.%I', schemaname, matviewname) as view from pg_matviews where schemaname = 'private' order by 1`,
+  );
   for (const { view } of views) await client.query(`refresh materialized view ${view}`);
 }
 
@@ -168,7 +206,8 @@ async function assertEmptyFolder(dir: string): Promise<void> {
     if (isMissing(error)) return [];
     throw error;
   });
-  if (found.length > 0) throw new CommandFailure(`${dir} is not empty; stored files are restored into an empty folder only`);
+  if (found.length > 0)
+    throw new CommandFailure(`${dir} is not empty; stored files are restored into an empty folder only`);
 }
 
 async function restoreBlobs(dir: string, manifest: Manifest, { target, name }: RestoreOptions): Promise<number> {

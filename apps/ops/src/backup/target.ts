@@ -35,12 +35,23 @@ export function directoryTarget(dir: string): BackupTarget {
     location: (backup) => at(backup),
     list: async () => {
       const entries = await readdir(root, { withFileTypes: true }).catch(emptyWhenMissing);
-      return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+      return entries
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => entry.name)
+        .sort();
     },
     files: async (backup) => {
       const entries = await readdir(at(backup), { withFileTypes: true, recursive: true }).catch(emptyWhenMissing);
       const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-      return Promise.all(files.map(async (file) => ({ path: file.slice(at(backup).length + 1).split(sep).join('/'), bytes: (await stat(file)).size })));
+      return Promise.all(
+        files.map(async (file) => ({
+          path: file
+            .slice(at(backup).length + 1)
+            .split(sep)
+            .join('/'),
+          bytes: (await stat(file)).size,
+        })),
+      );
     },
     write: async (backup, path, chunks) => {
       const file = at(backup, path);
@@ -73,8 +84,11 @@ export function directoryTarget(dir: string): BackupTarget {
   };
 }
 
-async function writeWhole(handle: { write: (data: Buffer, offset: number) => Promise<{ bytesWritten: number }> }, chunk: Buffer): Promise<void> {
-  for (let offset = 0; offset < chunk.length; ) offset += (await handle.write(chunk, offset)).bytesWritten;
+async function writeWhole(
+  handle: { write: (data: Buffer, offset: number) => Promise<{ bytesWritten: number }> },
+  chunk: Buffer,
+): Promise<void> {
+  for (let offset = 0; offset < chunk.length;) offset += (await handle.write(chunk, offset)).bytesWritten;
 }
 
 /** A rename lasts only when the folder that holds the name is on disk too. */

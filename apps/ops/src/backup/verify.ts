@@ -27,7 +27,11 @@ export interface Verdict {
  * Reads every file again and compares sizes, checksums, row counts and contents with the manifest. Never throws about a backup's content: what
  * is wrong is in `faults`, by file.
  */
-export async function verifyBackup(target: BackupTarget, name: string, options: { signal?: AbortSignal; onFile?: (done: { index: number; total: number; file: string }) => void } = {}): Promise<Verdict> {
+export async function verifyBackup(
+  target: BackupTarget,
+  name: string,
+  options: { signal?: AbortSignal; onFile?: (done: { index: number; total: number; file: string }) => void } = {},
+): Promise<Verdict> {
   const verdict: Verdict = { manifest: null, files: 0, bytes: 0, rows: 0, faults: [] };
   let manifest: Manifest;
   try {
@@ -84,11 +88,15 @@ async function hashFile(target: BackupTarget, name: string, file: string): Promi
 
 function difference(found: Stored, wanted: Stored): string | undefined {
   if (found.bytes !== wanted.bytes) return `has ${found.bytes} bytes, the manifest says ${wanted.bytes}`;
-  return found.sha256 === wanted.sha256 ? undefined : `was changed: its checksum is ${found.sha256}, the manifest says ${wanted.sha256}`;
+  return found.sha256 === wanted.sha256
+    ? undefined
+    : `was changed: its checksum is ${found.sha256}, the manifest says ${wanted.sha256}`;
 }
 
 function readProblem(error: unknown): string {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'is missing' : `cannot be read: ${reasonOf(error)}`;
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    ? 'is missing'
+    : `cannot be read: ${reasonOf(error)}`;
 }
 
 const discard = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() });
@@ -114,14 +122,29 @@ export async function listBackups(target: BackupTarget): Promise<BackupSummary[]
   for (const name of (await target.list()).filter((folder) => BACKUP_NAME.test(folder))) {
     const bytes = (await target.files(name)).reduce((sum, file) => sum + file.bytes, 0);
     const text = await target.text(name, MANIFEST_FILE);
-    const none = { name, location: target.location(name), createdAt: null, database: null, migration: null, rows: null, bytes };
+    const none = {
+      name,
+      location: target.location(name),
+      createdAt: null,
+      database: null,
+      migration: null,
+      rows: null,
+      bytes,
+    };
     if (text === undefined) {
       summaries.push({ ...none, state: 'incomplete' });
       continue;
     }
     try {
       const { createdAt, database, migrations, tables } = parseManifest(text, name);
-      summaries.push({ ...none, state: 'complete', createdAt, database, migration: migrations.version, rows: tables.reduce((sum, table) => sum + table.rows, 0) });
+      summaries.push({
+        ...none,
+        state: 'complete',
+        createdAt,
+        database,
+        migration: migrations.version,
+        rows: tables.reduce((sum, table) => sum + table.rows, 0),
+      });
     } catch {
       summaries.push({ ...none, state: 'damaged' });
     }

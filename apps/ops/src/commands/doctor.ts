@@ -13,7 +13,10 @@ import { checksFor } from '../doctor/examine.ts';
 export function register(command: Command, context: () => CommandContext): void {
   command
     .option('--env', 'print the settings too, secrets blanked')
-    .addHelpText('after', `\nExit code 1 when a check fails; warnings leave it 0.\n${examples('npx novax doctor', 'npx novax doctor --env', 'npx novax doctor -o json')}`)
+    .addHelpText(
+      'after',
+      `\nExit code 1 when a check fails; warnings leave it 0.\n${examples('npx novax doctor', 'npx novax doctor --env', 'npx novax doctor -o json')}`,
+    )
     .action(async ({ env = false }) => doctor(context(), env));
 }
 
@@ -23,15 +26,27 @@ async function doctor(context: CommandContext, showEnv: boolean): Promise<void> 
   const shown = settings === undefined ? {} : redacted(settings);
   const failed = findings.filter(({ status }) => status === 'fail').length;
   const warned = findings.filter(({ status }) => status === 'warn').length;
-  out.json({ healthy: failed === 0, source: settings?.source ?? null, ok: findings.length - failed - warned, warnings: warned, failures: failed, findings, ...(showEnv ? { env: shown } : {}) });
+  out.json({
+    healthy: failed === 0,
+    source: settings?.source ?? null,
+    ok: findings.length - failed - warned,
+    warnings: warned,
+    failures: failed,
+    findings,
+    ...(showEnv ? { env: shown } : {}),
+  });
   if (showEnv) {
     out.table(['SETTING', 'VALUE'], Object.entries(shown));
     out.line(`from the ${settings?.source ?? 'environment, which cannot be read'}\n`);
   }
   const width = Math.max(...findings.map(({ name }) => name.length));
   for (const { status, name, found, mend } of findings) {
-    const mark = { ok: out.colors.green('ok  '), warn: out.colors.yellow('warn'), fail: out.colors.red('FAIL') }[status];
-    out.line(`${mark}  ${name.padEnd(width)}  ${found.replaceAll('\n', ' ')}${mend === undefined ? '' : `  → ${mend}`}`);
+    const mark = { ok: out.colors.green('ok  '), warn: out.colors.yellow('warn'), fail: out.colors.red('FAIL') }[
+      status
+    ];
+    out.line(
+      `${mark}  ${name.padEnd(width)}  ${found.replaceAll('\n', ' ')}${mend === undefined ? '' : `  → ${mend}`}`,
+    );
   }
   out.line(`\n${findings.length - failed - warned} ok, ${warned} warnings, ${failed} failures`);
   if (failed > 0) throw new CommandFailure(`${failed} checks failed`, { quiet: true });

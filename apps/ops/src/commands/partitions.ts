@@ -34,22 +34,35 @@ async function list(context: CommandContext, check: boolean): Promise<void> {
   out.table(
     ['TABLE', 'PARTITION', 'FROM', 'TO', 'ROWS ~', 'SIZE'],
     tables.flatMap(({ table, partitions }) =>
-      partitions.map(({ name, from, to, rows, bytes }) => [table, name, from?.slice(0, 10) ?? 'DEFAULT', to?.slice(0, 10) ?? '', String(rows), humanBytes(bytes)]),
+      partitions.map(({ name, from, to, rows, bytes }) => [
+        table,
+        name,
+        from?.slice(0, 10) ?? 'DEFAULT',
+        to?.slice(0, 10) ?? '',
+        String(rows),
+        humanBytes(bytes),
+      ]),
     ),
   );
   out.line();
   out.table(
     ['TABLE', 'LASTS', 'IN DEFAULT'],
-    tables.map(({ table, runwayDays, default: rest }) => [table, `${runwayDays} days`, rest === null ? 'no DEFAULT' : `${rest.exact ? '' : 'about '}${rest.rows}`]),
+    tables.map(({ table, runwayDays, default: rest }) => [
+      table,
+      `${runwayDays} days`,
+      rest === null ? 'no DEFAULT' : `${rest.exact ? '' : 'about '}${rest.rows}`,
+    ]),
   );
   for (const trouble of troubles) out.note(`${out.colors.yellow('warn')}  ${trouble}  → novax partitions ensure`);
   if (tables.length === 0) throw new CommandFailure('there are no partitioned tables', { hint: 'novax migrate up' });
-  if (check && troubles.length > 0) throw new CommandFailure(`${troubles.length} troubles with partitions`, { quiet: true });
+  if (check && troubles.length > 0)
+    throw new CommandFailure(`${troubles.length} troubles with partitions`, { quiet: true });
 }
 
 async function ensure(context: CommandContext, months: string): Promise<void> {
   const { out } = context;
-  if (!/^\d{1,2}$/.test(months) || Number(months) > 60) throw new UsageFailure('--months is a whole number from 0 to 60');
+  if (!/^\d{1,2}$/.test(months) || Number(months) > 60)
+    throw new UsageFailure('--months is a whole number from 0 to 60');
   const url = need(await readSettings(context), 'DATABASE_WORKER_URL', 'DATABASE_MIGRATOR_URL');
   await using client = await connectDatabase(url, { name: 'novax-partitions' });
   const all = await ensurePartitions(client, Number(months));

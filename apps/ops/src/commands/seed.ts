@@ -7,15 +7,18 @@ import { currentState } from '../supervisor/attach.ts';
 const documents = [
   {
     title: 'Welcome',
-    content: '# Welcome\n\nThis organization was made by `novax seed`. Its documents are searchable by words and by meaning.\n\nTry: “how do we answer customers who are unhappy?”',
+    content:
+      '# Welcome\n\nThis organization was made by `novax seed`. Its documents are searchable by words and by meaning.\n\nTry: “how do we answer customers who are unhappy?”',
   },
   {
     title: 'Handling complaints',
-    content: '# Handling complaints\n\nThank the customer, say what went wrong, and say what happens next and by when. Refund first, investigate after. Every complaint gets a named person.',
+    content:
+      '# Handling complaints\n\nThank the customer, say what went wrong, and say what happens next and by when. Refund first, investigate after. Every complaint gets a named person.',
   },
   {
     title: 'Release checklist',
-    content: '# Release checklist\n\n1. Migrations reviewed and reversible.\n2. Backups verified this week.\n3. The on-call person knows.\n4. Feature flags off by default.',
+    content:
+      '# Release checklist\n\n1. Migrations reviewed and reversible.\n2. Backups verified this week.\n3. The on-call person knows.\n4. Feature flags off by default.',
   },
 ];
 
@@ -35,7 +38,21 @@ export function register(command: Command, context: () => CommandContext): void 
       created += 1;
     }
     out.line(`${created} documents made, ${documents.length - created} were there already.`);
-    out.table(['what', ''], [['organization', account.organizationId], ['project', account.projectId], ['account', account.email], ['password in', account.file]]);
-    out.json({ created, organizationId: account.organizationId, projectId: account.projectId, email: account.email, passwordFile: account.file });
+    out.table(
+      ['what', ''],
+      [
+        ['organization', account.organizationId],
+        ['project', account.projectId],
+        ['account', account.email],
+        ['password in', account.file],
+      ],
+    );
+    out.json({
+      created,
+      organizationId: account.organizationId,
+      projectId: account.projectId,
+      email: account.email,
+      passwordFile: account.file,
+    });
   });
 }

@@ -27,7 +27,14 @@ async function start(context: CommandContext, options: { once: boolean; document
   const bar = out.progress('start');
   let ready = false;
   const stack = await runStack({
-    context: { checkout, dir, env, durable: true, signal, log: { line: (text) => bar.line(`  ${text}`), progress: (label, fraction) => bar.update(label, fraction) } },
+    context: {
+      checkout,
+      dir,
+      env,
+      durable: true,
+      signal,
+      log: { line: (text) => bar.line(`  ${text}`), progress: (label, fraction) => bar.update(label, fraction) },
+    },
     serversOnly: false,
     mode: 'foreground',
     onEvent: (event) => {
@@ -38,13 +45,17 @@ async function start(context: CommandContext, options: { once: boolean; document
   }).catch((thrown: unknown) => {
     bar.fail();
     if (signal.aborted) throw thrown;
-    throw new CommandFailure(thrown instanceof Error ? thrown.message : String(thrown), { hint: 'see: npx novax logs, npx novax doctor', cause: thrown });
+    throw new CommandFailure(thrown instanceof Error ? thrown.message : String(thrown), {
+      hint: 'see: npx novax logs, npx novax doctor',
+      cause: thrown,
+    });
   });
   ready = true;
   bar.done(`everything is ready after ${humanDuration(performance.now() - began)}`);
   try {
     const backupUrl = stack.endpoints.DATABASE_BACKUP_URL;
-    if (backupUrl === undefined) throw new CommandFailure('DATABASE_BACKUP_URL is not set, so the demonstration cannot count what happened');
+    if (backupUrl === undefined)
+      throw new CommandFailure('DATABASE_BACKUP_URL is not set, so the demonstration cannot count what happened');
     const result = await demonstrate(context, { apiUrl: stack.apiUrl, backupUrl, documents: options.documents });
     printDemonstration(out, result);
     printPlaces(out, stack.state().urls, result);

@@ -48,7 +48,10 @@ export async function readSettings({ env, dir }: Pick<CommandContext, 'env' | 'd
   const current = await currentState(dir);
   const endpoints = current?.alive === true ? await readEndpoints(dir) : undefined;
   if (!endpoints) return { source: 'none', values: given };
-  const local = readEnv(schema, { ...endpoints, DATABASE_ADMIN_URL: inDatabaseOf(endpoints.DATABASE_ADMIN_URL, endpoints.DATABASE_MIGRATOR_URL) });
+  const local = readEnv(schema, {
+    ...endpoints,
+    DATABASE_ADMIN_URL: inDatabaseOf(endpoints.DATABASE_ADMIN_URL, endpoints.DATABASE_MIGRATOR_URL),
+  });
   return { source: 'local stack', values: { ...given, ...withoutUndefined(local) } };
 }
 
@@ -63,7 +66,9 @@ export function need(settings: Settings, ...names: readonly [SettingName, ...Set
       hint: `start with: npx novax up   or set ${names.join(' or ')}`,
     });
   }
-  throw new CommandFailure(`${names.join(' or ')} is not set`, { hint: `it comes from the ${settings.source}; NAME_FILE is read too` });
+  throw new CommandFailure(`${names.join(' or ')} is not set`, {
+    hint: `it comes from the ${settings.source}; NAME_FILE is read too`,
+  });
 }
 
 /** The administrator's URL, pointed at the database that `url` names. */

@@ -6,7 +6,12 @@ import { createNovaxClient, type NovaxClient } from '@novax/client/client';
 import { isNovaxError } from '@novax/client/errors';
 import { z } from 'zod';
 
-const rememberedSchema = z.object({ email: z.string(), password: z.string(), organizationId: z.string().nullable(), projectId: z.string().nullable() });
+const rememberedSchema = z.object({
+  email: z.string(),
+  password: z.string(),
+  organizationId: z.string().nullable(),
+  projectId: z.string().nullable(),
+});
 type Remembered = z.output<typeof rememberedSchema>;
 
 export interface DemoAccount {
@@ -29,7 +34,9 @@ export async function demoAccount(options: { readonly url: string; readonly dir:
   if (remembered.organizationId === null) {
     const organizations = await client.organizations.list.query({});
     const suffix = randomBytes(3).toString('hex');
-    const organization = organizations.items[0] ?? (await client.organizations.create.mutate({ name: 'Demonstration', slug: `demo-${suffix}` }));
+    const organization =
+      organizations.items[0] ??
+      (await client.organizations.create.mutate({ name: 'Demonstration', slug: `demo-${suffix}` }));
     remembered = { ...remembered, organizationId: organization.id };
     await remember(file, remembered);
   }
@@ -37,7 +44,13 @@ export async function demoAccount(options: { readonly url: string; readonly dir:
   if (organizationId === null) throw new Error('the demonstration has no organization');
   if (remembered.projectId === null) {
     const projects = await client.projects.list.query({ organizationId });
-    const project = projects.items[0] ?? (await client.projects.create.mutate({ organizationId, name: 'Package READMEs', description: 'What the installed packages say of themselves.' }));
+    const project =
+      projects.items[0] ??
+      (await client.projects.create.mutate({
+        organizationId,
+        name: 'Package READMEs',
+        description: 'What the installed packages say of themselves.',
+      }));
     remembered = { ...remembered, projectId: project.id };
     await remember(file, remembered);
   }

@@ -58,7 +58,9 @@ export async function demonstrate(
     onWait: (reason) => bar.line(`  waiting for the API: ${reason}`),
   });
   const importMs = performance.now() - started;
-  bar.done(`${imported.created} documents imported, ${imported.present} were there already, in ${humanDuration(importMs)}`);
+  bar.done(
+    `${imported.created} documents imported, ${imported.present} were there already, in ${humanDuration(importMs)}`,
+  );
 
   await using reader = await openFigures(stack.backupUrl);
   const waited = performance.now();
@@ -68,7 +70,14 @@ export async function demonstrate(
   for (const mode of searchModes) searches.push(await search(account, mode));
   const figures = await reader.read(account);
   const { email, organizationId, projectId, file } = account;
-  return { account: { email, organizationId, projectId, file }, imported, importMs, searchableAfterMs, searches, figures };
+  return {
+    account: { email, organizationId, projectId, file },
+    imported,
+    importMs,
+    searchableAfterMs,
+    searches,
+    figures,
+  };
 }
 
 async function untilEnriched(context: CommandContext, reader: FiguresReader, account: DemoAccount): Promise<void> {
@@ -76,7 +85,10 @@ async function untilEnriched(context: CommandContext, reader: FiguresReader, acc
   const deadline = performance.now() + enrichWithinMs;
   for (;;) {
     const { documents, embedded, summarized, eventsPending } = await reader.read(account);
-    bar.update(`${embedded}/${documents} embedded, ${summarized} summarized`, (embedded + summarized) / Math.max(2 * documents, 1));
+    bar.update(
+      `${embedded}/${documents} embedded, ${summarized} summarized`,
+      (embedded + summarized) / Math.max(2 * documents, 1),
+    );
     if (embedded === documents && summarized === documents && eventsPending === 0) {
       return bar.done(`${documents} documents embedded and summarized, no event pending`);
     }

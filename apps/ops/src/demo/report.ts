@@ -7,7 +7,8 @@ import type { Demonstration, Search } from './demonstration.ts';
 export function printDemonstration(out: CommandContext['out'], demonstration: Demonstration): void {
   for (const search of demonstration.searches) printSearch(out, search);
   const { figures, importMs, searchableAfterMs, imported } = demonstration;
-  const both = (p50: number | null, p95: number | null): string => (p50 === null || p95 === null ? '–' : `${humanDuration(p50)} / ${humanDuration(p95)}`);
+  const both = (p50: number | null, p95: number | null): string =>
+    p50 === null || p95 === null ? '–' : `${humanDuration(p50)} / ${humanDuration(p95)}`;
   out.line();
   out.table(
     ['what happened', ''],
@@ -31,7 +32,9 @@ function printSearch(out: CommandContext['out'], search: Search): void {
   const { bold, dim } = out.colors;
   out.line();
   const lesser = search.degraded ? ', degraded: no search engine is configured' : '';
-  out.line(`${bold(search.mode)}  “${search.q}”  ${dim(`${search.engine}${lesser}; ${search.tookMs} ms in the API, ${search.roundTripMs.toFixed(1)} ms round trip`)}`);
+  out.line(
+    `${bold(search.mode)}  “${search.q}”  ${dim(`${search.engine}${lesser}; ${search.tookMs} ms in the API, ${search.roundTripMs.toFixed(1)} ms round trip`)}`,
+  );
   if (search.hits.length === 0) out.line('  nothing found');
   for (const hit of search.hits) {
     out.line(`  ${hit.score.toFixed(3)}  ${bold(hit.title)}`);
@@ -40,7 +43,17 @@ function printSearch(out: CommandContext['out'], search: Search): void {
 }
 
 /** Where everything is. */
-export function printPlaces(out: CommandContext['out'], urls: Readonly<Record<string, string>>, demonstration: Demonstration): void {
+export function printPlaces(
+  out: CommandContext['out'],
+  urls: Readonly<Record<string, string>>,
+  demonstration: Demonstration,
+): void {
   out.line();
-  out.table(['where', ''], [...Object.entries(urls), ['signed in as', `${demonstration.account.email} (password in ${demonstration.account.file})`]]);
+  out.table(
+    ['where', ''],
+    [
+      ...Object.entries(urls),
+      ['signed in as', `${demonstration.account.email} (password in ${demonstration.account.file})`],
+    ],
+  );
 }

@@ -26,7 +26,10 @@ const AT_ONCE = 3;
  * Runs every check, three at a time, each within `timeoutMs`, and answers their findings in the order of the checks. Never rejects: a check
  * that throws or does not end in time is a finding that says so.
  */
-export async function runChecks(checks: readonly Check[], options: { timeoutMs?: number; onDone?: (name: string) => void } = {}): Promise<Finding[]> {
+export async function runChecks(
+  checks: readonly Check[],
+  options: { timeoutMs?: number; onDone?: (name: string) => void } = {},
+): Promise<Finding[]> {
   const results: Finding[][] = checks.map(() => []);
   const waiting = [...checks.entries()];
   const lane = async (): Promise<void> => {
@@ -43,7 +46,10 @@ export async function runChecks(checks: readonly Check[], options: { timeoutMs?:
 async function bounded(check: Check, timeoutMs: number): Promise<Finding[]> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Finding[]>((resolve) => {
-    timer = setTimeout(() => resolve([fail(check.name, `no answer within ${timeoutMs / 1000} s`, check.mend)]), timeoutMs);
+    timer = setTimeout(
+      () => resolve([fail(check.name, `no answer within ${timeoutMs / 1000} s`, check.mend)]),
+      timeoutMs,
+    );
   });
   // Called inside a function of its own, so that a check that throws before its first await is caught too.
   const made = (async () => check.run())().catch((error: unknown) => [fail(check.name, reasonOf(error), check.mend)]);

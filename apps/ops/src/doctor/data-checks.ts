@@ -21,10 +21,17 @@ export interface DataAddresses {
 export function dataChecks({ migrator, worker, widest }: DataAddresses, migrationsDir: string): Check[] {
   const mend = 'novax migrate up';
   return [
-    ...(migrator === undefined ? [] : [{ name: 'migrations', mend: 'novax migrate status', run: () => migrations(migrator, migrationsDir) }]),
+    ...(migrator === undefined
+      ? []
+      : [{ name: 'migrations', mend: 'novax migrate status', run: () => migrations(migrator, migrationsDir) }]),
     { name: 'policies', mend, run: () => policies(widest) },
     { name: 'partitions', mend, run: () => partitions(widest) },
-    ...(worker === undefined ? [] : [{ name: 'outbox', mend, run: () => outbox(worker) }, { name: 'dead letters', mend, run: () => deadLetters(worker) }]),
+    ...(worker === undefined
+      ? []
+      : [
+          { name: 'outbox', mend, run: () => outbox(worker) },
+          { name: 'dead letters', mend, run: () => deadLetters(worker) },
+        ]),
   ];
 }
 
@@ -32,21 +39,52 @@ async function migrations(url: string, dir: string): Promise<Finding[]> {
   const name = 'migrations';
   const { current, latest, dirty, migrations: files } = await migrationStatus({ url, dir });
   const edited = files.filter(({ state }) => state === 'edited').map((file) => file.name);
-  if (dirty) return [fail(name, `dirty at version ${current}: a file stopped half-way`, 'finish or undo its work by hand, then: novax migrate force <version>')];
-  if (edited.length > 0) return [fail(name, `edited after they were applied: ${edited.join(', ')}`, 'restore the files and put the change in a new migration')];
-  if (current > latest) return [fail(name, `version ${current}, this release knows ${latest}`, 'run the release that migrated this database, or a newer one')];
+  if (dirty)
+    return [
+      fail(
+        name,
+        `dirty at version ${current}: a file stopped half-way`,
+        'finish or undo its work by hand, then: novax migrate force <version>',
+      ),
+    ];
+  if (edited.length > 0)
+    return [
+      fail(
+        name,
+        `edited after they were applied: ${edited.join(', ')}`,
+        'restore the files and put the change in a new migration',
+      ),
+    ];
+  if (current > latest)
+    return [
+      fail(
+        name,
+        `version ${current}, this release knows ${latest}`,
+        'run the release that migrated this database, or a newer one',
+      ),
+    ];
   if (current < latest) return [fail(name, `version ${current} of ${latest}`, 'novax migrate up')];
   return [ok(name, `version ${current}`)];
 }
 
 async function policies(url: string): Promise<Finding[]> {
   await using client = await connectBriefly(url);
-  const { tables } = await rowOf<{ tables: number }>(client, `select count(*)::int as tables from pg_class c where c.relnamespace = 'public'::regnamespace and c.relforcerowsecurity and not c.relispartition`);
+  const { tables } = await rowOf<{ tables: number }>(
+    client,
+    `select count(*)::int as tables from pg_class c where c.relnamespace = 'public'::regnamespace and c.relforcerowsecurity and not c.relispartition`,
+  );
   const findings = await lintSchema(client);
   if (tables === 0) return [fail('policies', 'there are no tables yet', 'novax migrate up')];
   const [first] = findings;
-  if (first === undefined) return [ok('policies', `row-level security forced on ${tables} tables, every rule of the schema holds`)];
-  return [fail('policies', `${findings.length} rules broken, first ${first.rule}: ${first.object} ${first.detail}`, 'novax migrate lint names all of them')];
+  if (first === undefined)
+    return [ok('policies', `row-level security forced on ${tables} tables, every rule of the schema holds`)];
+  return [
+    fail(
+      'policies',
+      `${findings.length} rules broken, first ${first.rule}: ${first.object} ${first.detail}`,
+      'novax migrate lint names all of them',
+    ),
+  ];
 }
 
 async function partitions(url: string): Promise<Finding[]> {
@@ -55,11 +93,23 @@ async function partitions(url: string): Promise<Finding[]> {
   if (tables.length === 0) return [fail('partitions', 'there are none', 'novax migrate up')];
   const least = Math.min(...tables.map(({ runwayDays }) => runwayDays));
   const short = tables.filter(({ runwayDays }) => runwayDays === least).map(({ table }) => table);
-  const strays = tables.flatMap(({ default: rest }) => (rest !== null && rest.rows > 0 ? [`${rest.rows} in ${rest.name}`] : []));
+  const strays = tables.flatMap(({ default: rest }) =>
+    rest !== null && rest.rows > 0 ? [`${rest.rows} in ${rest.name}`] : [],
+  );
   const lasting = `${tables.length} tables, the shortest lasts ${least} days (${short.slice(0, 2).join(', ')}${short.length > 2 ? ', …' : ''})`;
   return [
-    least === 0 ? fail('partitions', lasting, 'novax partitions ensure') : least < RUNWAY_WARN_DAYS ? warn('partitions', lasting, 'novax partitions ensure') : ok('partitions', lasting),
-    strays.length > 0 ? warn('default partitions', `rows that no month fits: ${strays.join(', ')}`, 'novax partitions ensure moves those of this month and the next ones') : ok('default partitions', 'empty'),
+    least === 0
+      ? fail('partitions', lasting, 'novax partitions ensure')
+      : least < RUNWAY_WARN_DAYS
+        ? warn('partitions', lasting, 'novax partitions ensure')
+        : ok('partitions', lasting),
+    strays.length > 0
+      ? warn(
+          'default partitions',
+          `rows that no month fits: ${strays.join(', ')}`,
+          'novax partitions ensure moves those of this month and the next ones',
+        )
+      : ok('default partitions', 'empty'),
   ];
 }
 
@@ -71,15 +121,37 @@ async function outbox(url: string): Promise<Finding[]> {
             (extract(epoch from clock_timestamp() - min(created_at) filter (where status = 'pending')) * 1000)::float8 as age
        from public.events where status in ('pending', 'failed')`,
   );
-  const found = pending === 0 ? 'nothing waits' : `${pending} wait, the oldest for ${humanDuration(Math.max(0, age ?? 0))}`;
+  const found =
+    pending === 0 ? 'nothing waits' : `${pending} wait, the oldest for ${humanDuration(Math.max(0, age ?? 0))}`;
   return [
-    (age ?? 0) > OUTBOX_WARN_MS ? warn('outbox', found, 'is the relay running (workers), and NATS? npx novax status') : ok('outbox', found),
-    ...(failed > 0 ? [warn('outbox failed', `${failed} events were given up`, 'see last_error of public.events where status = \'failed\'')] : []),
+    (age ?? 0) > OUTBOX_WARN_MS
+      ? warn('outbox', found, 'is the relay running (workers), and NATS? npx novax status')
+      : ok('outbox', found),
+    ...(failed > 0
+      ? [
+          warn(
+            'outbox failed',
+            `${failed} events were given up`,
+            "see last_error of public.events where status = 'failed'",
+          ),
+        ]
+      : []),
   ];
 }
 
 async function deadLetters(url: string): Promise<Finding[]> {
   await using client = await connectBriefly(url);
-  const { waiting } = await rowOf<{ waiting: number }>(client, `select count(*)::int as waiting from public.dead_letters where status = 'pending'`);
-  return [waiting === 0 ? ok('dead letters', 'none') : warn('dead letters', `${waiting} wait for a decision`, 'see error of public.dead_letters where status = \'pending\'')];
+  const { waiting } = await rowOf<{ waiting: number }>(
+    client,
+    `select count(*)::int as waiting from public.dead_letters where status = 'pending'`,
+  );
+  return [
+    waiting === 0
+      ? ok('dead letters', 'none')
+      : warn(
+          'dead letters',
+          `${waiting} wait for a decision`,
+          "see error of public.dead_letters where status = 'pending'",
+        ),
+  ];
 }

@@ -17,18 +17,33 @@ export function hostChecks(settings: Settings, dataDir: string | undefined): Che
   const folders = [dataDir, driver === 's3' ? undefined : dir, backups].filter((folder) => folder !== undefined);
   return [
     { name: 'node', mend: 'install Node.js 24', run: async () => [judgeNode(process.versions.node)] },
-    ...(dir === undefined && driver !== 's3' ? [] : [{ name: 'storage', mend: 'make STORAGE_DIR a folder that this user may write to', run: () => storage(driver, dir) }]),
-    ...[...new Set(folders.map(existing))].map((folder) => ({ name: 'disk', mend: `is ${folder} there?`, run: () => disk(folder) })),
+    ...(dir === undefined && driver !== 's3'
+      ? []
+      : [
+          {
+            name: 'storage',
+            mend: 'make STORAGE_DIR a folder that this user may write to',
+            run: () => storage(driver, dir),
+          },
+        ]),
+    ...[...new Set(folders.map(existing))].map((folder) => ({
+      name: 'disk',
+      mend: `is ${folder} there?`,
+      run: () => disk(folder),
+    })),
   ];
 }
 
 /** The programs are TypeScript that Node.js 24 runs by itself. */
 export function judgeNode(version: string): Finding {
-  return compareVersions(version, '24.0.0') < 0 ? fail('node', version, 'install Node.js 24 or newer') : ok('node', version);
+  return compareVersions(version, '24.0.0') < 0
+    ? fail('node', version, 'install Node.js 24 or newer')
+    : ok('node', version);
 }
 
 async function storage(driver: string | undefined, dir: string | undefined): Promise<Finding[]> {
-  if (driver === 's3' || dir === undefined) return [warn('storage', 'object store: not tried from here', 'the API says on /readyz whether it reaches it')];
+  if (driver === 's3' || dir === undefined)
+    return [warn('storage', 'object store: not tried from here', 'the API says on /readyz whether it reaches it')];
   const probe = join(dir, `.doctor-${randomBytes(6).toString('hex')}`);
   await mkdir(dir, { recursive: true });
   try {

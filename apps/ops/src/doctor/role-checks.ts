@@ -48,13 +48,25 @@ export function roleChecks(url: string, settings: Settings): Check[] {
   });
   return [
     { name: 'roles', mend: MEND, run: () => roles(url) },
-    ...addresses.map(({ name, role, address }) => ({ name, mend: `set ${name} to an address that signs in as ${role}`, run: () => signsIn(name, role, address) })),
+    ...addresses.map(({ name, role, address }) => ({
+      name,
+      mend: `set ${name} to an address that signs in as ${role}`,
+      run: () => signsIn(name, role, address),
+    })),
   ];
 }
 
 async function roles(url: string): Promise<Finding[]> {
   await using client = await connectBriefly(url);
-  const found = await rowsOf<{ name: string; login: boolean; bypass: boolean; super: boolean; creates: boolean; member: string[]; owns: number }>(
+  const found = await rowsOf<{
+    name: string;
+    login: boolean;
+    bypass: boolean;
+    super: boolean;
+    creates: boolean;
+    member: string[];
+    owns: number;
+  }>(
     client,
     `select r.rolname as name, r.rolcanlogin as login, r.rolbypassrls as bypass, r.rolsuper as super, r.rolcreaterole or r.rolcreatedb or r.rolreplication as creates,
             array(select m.roleid::regrole::text from pg_auth_members m where m.member = r.oid) as member,
@@ -79,14 +91,25 @@ async function roles(url: string): Promise<Finding[]> {
       ...(role.owns > 0 && !wanted.owns ? [`owns ${role.owns} tables or views`] : []),
     ];
     // The bootstrap sets attributes right, but takes away neither memberships nor ownership.
-    const byHand = role.member.some((group) => !wanted.member.includes(group)) ? `revoke the membership: revoke <group> from ${name}` : role.owns > 0 && !wanted.owns ? `reassign owned by ${name} to novax_owner` : MEND;
+    const byHand = role.member.some((group) => !wanted.member.includes(group))
+      ? `revoke the membership: revoke <group> from ${name}`
+      : role.owns > 0 && !wanted.owns
+        ? `reassign owned by ${name} to novax_owner`
+        : MEND;
     if (wrong.length > 0) return fail(label, wrong.join(', '), byHand);
-    return ok(label, [wanted.login ? 'login' : 'no login', wanted.bypass ? 'BYPASSRLS' : 'bound by policies'].join(', '));
+    return ok(
+      label,
+      [wanted.login ? 'login' : 'no login', wanted.bypass ? 'BYPASSRLS' : 'bound by policies'].join(', '),
+    );
   });
 }
 
 async function signsIn(name: string, role: string, address: string): Promise<Finding[]> {
   await using client = await connectBriefly(address);
   const { user } = await rowOf<{ user: string }>(client, 'select session_user as user');
-  return [user === role ? ok(name, `signs in as ${user}`) : fail(name, `signs in as ${user}, not ${role}`, `set ${name} to an address that signs in as ${role}`)];
+  return [
+    user === role
+      ? ok(name, `signs in as ${user}`)
+      : fail(name, `signs in as ${user}, not ${role}`, `set ${name} to an address that signs in as ${role}`),
+  ];
 }

@@ -22,7 +22,10 @@ export async function markdownFiles(folder: string): Promise<{ taken: SourceFile
     found.push({ title: relative(folder, path).split(sep).join('/'), path, bytes: (await stat(path)).size });
   });
   found.sort((a, b) => (a.title < b.title ? -1 : 1));
-  return { taken: found.filter((file) => file.bytes <= fileBytesMax), tooLarge: found.filter((file) => file.bytes > fileBytesMax) };
+  return {
+    taken: found.filter((file) => file.bytes <= fileBytesMax),
+    tooLarge: found.filter((file) => file.bytes > fileBytesMax),
+  };
 }
 
 async function walk(folder: string, visit: (entry: Dirent, path: string) => Promise<void>): Promise<void> {
@@ -39,12 +42,17 @@ export async function packageReadmes(nodeModules: string, count: number): Promis
   const found: SourceFile[] = [];
   for (const name of await packageNames(nodeModules)) {
     const path = join(nodeModules, name, 'README.md');
-    const bytes = await stat(path).then((it) => it.size, () => 0);
+    const bytes = await stat(path).then(
+      (it) => it.size,
+      () => 0,
+    );
     // Shorter ones say nothing but their name; longer ones are change logs.
     if (bytes >= 500 && bytes <= 60_000) found.push({ title: `${name}/README.md`, path, bytes });
   }
   const step = Math.max(found.length / count, 1);
-  return Array.from({ length: Math.min(count, found.length) }, (_, index) => found[Math.floor(index * step)]).filter((file) => file !== undefined);
+  return Array.from({ length: Math.min(count, found.length) }, (_, index) => found[Math.floor(index * step)]).filter(
+    (file) => file !== undefined,
+  );
 }
 
 async function packageNames(nodeModules: string): Promise<string[]> {

@@ -43,12 +43,16 @@ export async function importFiles(options: ImportOptions): Promise<ImportResult>
       const titles = await titlesOf(client, projectId, signal);
       const missing = files.filter((file) => !titles.has(file.title) && !refused.has(file.title));
       present ??= files.length - missing.length;
-      if (missing.length === 0) return { created, present, refused: [...refused].map(([title, reason]) => ({ title, reason })) };
+      if (missing.length === 0)
+        return { created, present, refused: [...refused].map(([title, reason]) => ({ title, reason })) };
       let done = files.length - missing.length;
       await inParallel(missing, options.concurrency, async (file) => {
         signal.throwIfAborted();
         try {
-          await client.documents.create.mutate({ projectId, title: file.title, content: await readText(file) }, { signal });
+          await client.documents.create.mutate(
+            { projectId, title: file.title, content: await readText(file) },
+            { signal },
+          );
           created += 1;
         } catch (thrown) {
           if (!isNovaxError(thrown) || thrown.retryable || thrown.code === 'INTERNAL') throw thrown;
@@ -72,7 +76,10 @@ async function titlesOf(client: NovaxClient, projectId: string, signal: AbortSig
   const titles = new Set<string>();
   let cursor: string | undefined;
   do {
-    const page = await client.documents.list.query({ projectId, limit: 100, ...(cursor === undefined ? {} : { cursor }) }, { signal });
+    const page = await client.documents.list.query(
+      { projectId, limit: 100, ...(cursor === undefined ? {} : { cursor }) },
+      { signal },
+    );
     for (const item of page.items) titles.add(item.title);
     cursor = page.nextCursor ?? undefined;
   } while (cursor !== undefined);

@@ -8,15 +8,29 @@ import type { Finding } from '@novax/db/schema-lint/lint';
 import { loadMigrations } from '@novax/db/migrations/files';
 import { connectDatabase } from '../database/connect.ts';
 
-export type FileLint = { state: 'clean' | 'findings'; files: number; output: string } | { state: 'not installed'; files: number; output: string };
+export type FileLint =
+  | { state: 'clean' | 'findings'; files: number; output: string }
+  | { state: 'not installed'; files: number; output: string };
 
 /** Numbering, pairs and transaction rules (throws `MigrationError`), then squawk over the up files; says so where squawk is not installed. */
 export async function lintFiles(checkout: string, dir: string, signal: AbortSignal): Promise<FileLint> {
   await loadMigrations(dir);
-  const files = (await readdir(dir)).filter((name) => name.endsWith('.up.sql')).sort().map((name) => join(dir, name));
+  const files = (await readdir(dir))
+    .filter((name) => name.endsWith('.up.sql'))
+    .sort()
+    .map((name) => join(dir, name));
   const squawk = join(checkout, 'node_modules', 'squawk-cli', 'js', 'bin', 'squawk');
-  if (!existsSync(squawk)) return { state: 'not installed', files: files.length, output: 'squawk is a development dependency: npm install' };
-  const args = [squawk, '--config', join(checkout, '.squawk.toml'), '--pg-version', '17', '--assume-in-transaction', ...files];
+  if (!existsSync(squawk))
+    return { state: 'not installed', files: files.length, output: 'squawk is a development dependency: npm install' };
+  const args = [
+    squawk,
+    '--config',
+    join(checkout, '.squawk.toml'),
+    '--pg-version',
+    '17',
+    '--assume-in-transaction',
+    ...files,
+  ];
   const { code, output } = await run(args, checkout, signal);
   return { state: code === 0 ? 'clean' : 'findings', files: files.length, output };
 }
@@ -28,7 +42,11 @@ export async function lintDatabase(url: string): Promise<Finding[]> {
   return await lintSchema(client);
 }
 
-function run(args: readonly string[], cwd: string, signal: AbortSignal): Promise<{ code: number | null; output: string }> {
+function run(
+  args: readonly string[],
+  cwd: string,
+  signal: AbortSignal,
+): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'], signal });
     let output = '';

@@ -21,27 +21,46 @@ export interface UpResult {
  * Superuser work first where an administrator is known (database, roles, extensions, passwords as the addresses have them), then the missing
  * migrations, hypertables, partitions. Each step is idempotent, so a failed run is mended by the next. With `to`, migrations alone.
  */
-export async function bringUp(options: { settings: Settings; migrationsDir: string; bootstrapFile: string; to?: number; log: (text: string) => void }): Promise<UpResult> {
+export async function bringUp(options: {
+  settings: Settings;
+  migrationsDir: string;
+  bootstrapFile: string;
+  to?: number;
+  log: (text: string) => void;
+}): Promise<UpResult> {
   const { settings, log } = options;
   const migrator = need(settings, 'DATABASE_MIGRATOR_URL');
   const admin = settings.values.DATABASE_ADMIN_URL;
   const database = decodeURIComponent(new URL(migrator).pathname.slice(1));
   if (admin === undefined) log('DATABASE_ADMIN_URL is not set: database, roles and extensions are taken to exist');
   else {
-    await bootstrapCluster({ adminUrl: admin, database, passwords: passwordsOf(settings), sqlFile: options.bootstrapFile });
+    await bootstrapCluster({
+      adminUrl: admin,
+      database,
+      passwords: passwordsOf(settings),
+      sqlFile: options.bootstrapFile,
+    });
     log('database, roles, extensions and passwords are in place');
   }
-  const applied = await migrateUp({ url: migrator, dir: options.migrationsDir, log, ...(options.to === undefined ? {} : { to: options.to }) });
+  const applied = await migrateUp({
+    url: migrator,
+    dir: options.migrationsDir,
+    log,
+    ...(options.to === undefined ? {} : { to: options.to }),
+  });
   const result: UpResult = { bootstrapped: admin !== undefined, applied, hypertables: [], partitionsMade: [] };
   if (options.to !== undefined) return result;
   if (admin !== undefined && settings.values.NOVAX_HYPERTABLES !== 'off') {
     const inside = new URL(admin);
     inside.pathname = new URL(migrator).pathname;
     result.hypertables = await convertToHypertables({ adminUrl: inside.href });
-    for (const { table, state, detail } of result.hypertables) if (state !== 'already') log(`hypertable ${table}: ${state}, ${detail}`);
+    for (const { table, state, detail } of result.hypertables)
+      if (state !== 'already') log(`hypertable ${table}: ${state}, ${detail}`);
   }
   await using client = await connectDatabase(migrator, { name: 'novax-migrate' });
-  result.partitionsMade = (await ensurePartitions(client, 3)).filter(({ created }) => created).map(({ partition }) => partition);
+  result.partitionsMade = (await ensurePartitions(client, 3))
+    .filter(({ created }) => created)
+    .map(({ partition }) => partition);
   return result;
 }
 

@@ -30,7 +30,15 @@ const DAY_MS = 86_400_000;
  * (BYPASSRLS and SELECT), else estimated.
  */
 export async function managedTables(client: pg.ClientBase, now = Date.now()): Promise<ManagedTable[]> {
-  const rows = await rowsOf<{ table: string; name: string; is_default: boolean; bound: string; rows: string; bytes: string; countable: boolean }>(
+  const rows = await rowsOf<{
+    table: string;
+    name: string;
+    is_default: boolean;
+    bound: string;
+    rows: string;
+    bytes: string;
+    countable: boolean;
+  }>(
     client,
     `select c.relname as table, d.relname as name, d.oid = p.partdefid as is_default, pg_get_expr(d.relpartbound, d.oid) as bound,
             greatest(coalesce(pg_stat_get_live_tuples(d.oid), 0), d.reltuples::bigint, 0)::text as rows, pg_total_relation_size(d.oid)::text as bytes,
@@ -46,16 +54,28 @@ export async function managedTables(client: pg.ClientBase, now = Date.now()): Pr
     const table = tables.get(row.table) ?? { table: row.table, partitions: [], runwayDays: 0, default: null };
     tables.set(row.table, table);
     const [, from, to] = /^FOR VALUES FROM \('([^']+)'\) TO \('([^']+)'\)$/.exec(row.bound) ?? [];
-    table.partitions.push({ name: row.name, from: instant(from), to: instant(to), rows: Number(row.rows), bytes: Number(row.bytes) });
+    table.partitions.push({
+      name: row.name,
+      from: instant(from),
+      to: instant(to),
+      rows: Number(row.rows),
+      bytes: Number(row.bytes),
+    });
     if (row.is_default) {
-      const exact = row.countable ? Number((await rowOf<{ n: string }>(client, `select count(*)::text as n from public.${escapeIdentifier(row.name)}`)).n) : undefined;
+      const exact = row.countable
+        ? Number(
+            (await rowOf<{ n: string }>(client, `select count(*)::text as n from public.${escapeIdentifier(row.name)}`))
+              .n,
+          )
+        : undefined;
       table.default = { name: row.name, rows: exact ?? Number(row.rows), exact: exact !== undefined };
     }
   }
   return [...tables.values()].map((table) => ({ ...table, runwayDays: runway(table.partitions, now) }));
 }
 
-const instant = (text: string | undefined): string | null => (text === undefined ? null : new Date(text.replace(' ', 'T').replace(/([+-]\d{2})$/, '$1:00')).toISOString());
+const instant = (text: string | undefined): string | null =>
+  text === undefined ? null : new Date(text.replace(' ', 'T').replace(/([+-]\d{2})$/, '$1:00')).toISOString();
 
 /** Days from `now` to the first gap. */
 export function runway(partitions: readonly Pick<Partition, 'from' | 'to'>[], now: number): number {
@@ -84,5 +104,9 @@ export interface EnsuredPartition {
 
 /** Makes this month's and the following months' missing partitions; rows of such a month move there out of the DEFAULT. Idempotent, one keeper at a time. */
 export async function ensurePartitions(client: pg.ClientBase, monthsAhead: number): Promise<EnsuredPartition[]> {
-  return rowsOf<EnsuredPartition>(client, 'select parent, partition, created from private.ensure_partitions($1::int) order by parent, partition', [monthsAhead]);
+  return rowsOf<EnsuredPartition>(
+    client,
+    'select parent, partition, created from private.ensure_partitions($1::int) order by parent, partition',
+    [monthsAhead],
+  );
 }

@@ -34,7 +34,7 @@ export interface StackState {
   urls: Record<string, string>;
 }
 
-const runDir = (dir: string): string => join(dir, 'run');
+export const runDir = (dir: string): string => join(dir, 'run');
 export const logDir = (dir: string): string => join(dir, 'run', 'logs');
 export const lockPath = (dir: string): string => join(dir, 'run', 'supervisor.lock');
 const statePath = (dir: string): string => join(dir, 'run', 'state.json');

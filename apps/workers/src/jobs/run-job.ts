@@ -33,14 +33,18 @@ const runners: Runners = {
   },
   'refresh-views': ({ db, metrics }) => refreshViews(db, (view) => metrics.viewStaleness.set({ view }, 0)),
   async 'ensure-partitions'({ db, metrics }) {
-    for (const { parent, runwayDays } of await ensurePartitions(db)) metrics.partitionRunway.set({ table: parent }, runwayDays);
+    for (const { parent, runwayDays } of await ensurePartitions(db))
+      metrics.partitionRunway.set({ table: parent }, runwayDays);
     return 'ensured';
   },
   'reconcile-owed-work': (parts, payload) => reconcile(parts, payload.sinceS),
 };
 
 /** Queues again what the tables say is owed: a job lost with its server comes back. `sinceS` as for `owedDocuments`. */
-export async function reconcile(parts: Pick<JobParts, 'db' | 'modelId' | 'queue' | 'log'>, sinceS: number | null): Promise<number> {
+export async function reconcile(
+  parts: Pick<JobParts, 'db' | 'modelId' | 'queue' | 'log'>,
+  sinceS: number | null,
+): Promise<number> {
   const owed = await owedDocuments(parts.db, { modelId: parts.modelId, sinceS, limit: owedMax });
   const requests = owed.map((row): JobRequest => {
     const payload = { organizationId: row.org_id, documentId: row.document_id, event: null };
@@ -60,5 +64,8 @@ export async function runJob(parts: JobParts, job: JobRun): Promise<void> {
   // A run's payload was parsed by its own name's schema at pickup.
   const runner = runners[job.name] as (parts: JobParts, payload: unknown) => Promise<unknown>;
   const outcome = await runner(parts, job.payload);
-  parts.log.debug({ jobId: job.id, job: job.name, attempt: job.attempt, outcome, ms: Math.round(performance.now() - started) }, 'job done');
+  parts.log.debug(
+    { jobId: job.id, job: job.name, attempt: job.attempt, outcome, ms: Math.round(performance.now() - started) },
+    'job done',
+  );
 }

@@ -7,7 +7,15 @@ import { projects } from './projects.ts';
 import { search } from './search.ts';
 import { users } from './users.ts';
 
-export const contract = { auth, users, organizations, members, projects, documents, search } as const satisfies Contract;
+export const contract = {
+  auth,
+  users,
+  organizations,
+  members,
+  projects,
+  documents,
+  search,
+} as const satisfies Contract;
 
 /** The type a tRPC client is made from. */
 export type AppRouter = RouterOf<typeof contract>;

@@ -32,7 +32,14 @@ export type DocumentView = z.output<typeof documentView>;
 export const documentListItem = documentView.omit({ content: true });
 export type DocumentListItem = z.output<typeof documentListItem>;
 
-const write = { scope: 'document', target: 'id', needs: 'document:write', tx: 'write', limit: 'write', latency: 'fast' } as const;
+const write = {
+  scope: 'document',
+  target: 'id',
+  needs: 'document:write',
+  tx: 'write',
+  limit: 'write',
+  latency: 'fast',
+} as const;
 const missing = ['NOT_FOUND', 'FORBIDDEN'] as const;
 
 export const documents = {
@@ -43,7 +50,10 @@ export const documents = {
       title: titleSchema,
       content: contentSchema,
       status: z.enum(['draft', 'active']).default('active'),
-      language: z.enum(documentLanguages).optional().describe('Optional: stemming of full-text search; absent takes the project’s.'),
+      language: z
+        .enum(documentLanguages)
+        .optional()
+        .describe('Optional: stemming of full-text search; absent takes the project’s.'),
     }),
     output: documentView,
     ...write,

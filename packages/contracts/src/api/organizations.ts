@@ -96,7 +96,13 @@ export const members = {
     summary: 'The people of an organization.',
     input: z.object({ organizationId: idSchema, ...pageInput }),
     output: pageOf(
-      z.object({ userId: idSchema, username: z.string(), email: z.string(), role: z.enum(roles), joinedAt: instantSchema }),
+      z.object({
+        userId: idSchema,
+        username: z.string(),
+        email: z.string(),
+        role: z.enum(roles),
+        joinedAt: instantSchema,
+      }),
     ),
     scope: 'organization',
     needs: 'member:read',

@@ -14,14 +14,16 @@ export const searchHit = z.object({
   snippet: z.string(),
   score: z
     .number()
-    .describe('Higher is better. fulltext: the engine’s rank; semantic: cosine similarity, -1 to 1; hybrid: reciprocal-rank fusion.'),
+    .describe(
+      'Higher is better. fulltext: the engine’s rank; semantic: cosine similarity, -1 to 1; hybrid: reciprocal-rank fusion.',
+    ),
   updatedAt: instantSchema,
 });
 export type SearchHit = z.output<typeof searchHit>;
 
 export const search = {
   query: query({
-    summary: "Finds documents of one organization by words, by meaning, or by both.",
+    summary: 'Finds documents of one organization by words, by meaning, or by both.',
     input: z.object({
       organizationId: idSchema,
       q: z.string().trim().min(1).max(500),

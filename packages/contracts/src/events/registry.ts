@@ -14,7 +14,11 @@ const document = z.object({ documentId: idSchema, projectId: idSchema, version: 
 
 export const events = {
   'user.registered': { aggregate: 'user', version: 1, payload: z.object({ userId: idSchema }) },
-  'organization.created': { aggregate: 'organization', version: 1, payload: z.object({ organizationId: idSchema, slug: z.string() }) },
+  'organization.created': {
+    aggregate: 'organization',
+    version: 1,
+    payload: z.object({ organizationId: idSchema, slug: z.string() }),
+  },
   'organization.updated': { aggregate: 'organization', version: 1, payload: z.object({ organizationId: idSchema }) },
   'organization.deleted': { aggregate: 'organization', version: 1, payload: z.object({ organizationId: idSchema }) },
   'project.created': { aggregate: 'project', version: 1, payload: project },

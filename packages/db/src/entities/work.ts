@@ -57,9 +57,18 @@ const DocumentSchema = defineEntity({
 /** A document. `version` rises only when a person changes title, content or status, never when an AI annotates. */
 export class Document extends DocumentSchema.class {
   /** Changes title or content; answers false when nothing changes. Throws VERSION_CONFLICT unless `expected` is the current version. */
-  edit(patch: { title?: string | undefined; content?: string | undefined; contentHash: (title: string, content: string) => Buffer }, expected: number): boolean {
+  edit(
+    patch: {
+      title?: string | undefined;
+      content?: string | undefined;
+      contentHash: (title: string, content: string) => Buffer;
+    },
+    expected: number,
+  ): boolean {
     if (this.version !== expected) {
-      throw new AppError('VERSION_CONFLICT', { detail: `document ${this.id} is at version ${this.version}, not ${expected}` });
+      throw new AppError('VERSION_CONFLICT', {
+        detail: `document ${this.id} is at version ${this.version}, not ${expected}`,
+      });
     }
     const title = patch.title ?? this.title;
     const content = patch.content ?? this.content;

@@ -7,7 +7,10 @@ import { statement } from '../statement.ts';
 import type { SqlTx } from '../tx.ts';
 
 /** Values: id, e-mail, e-mail lower case, username, username lower case, password hash. Raises unique_violation for a taken e-mail or username. */
-export const registerUser = statement<{ id: string }>('register_user', 'select id from private.register_user($1::uuid, $2, $3, $4, $5, $6)');
+export const registerUser = statement<{ id: string }>(
+  'register_user',
+  'select id from private.register_user($1::uuid, $2, $3, $4, $5, $6)',
+);
 
 /** Values: e-mail lower case. */
 export const loginLookup = statement<{
@@ -31,7 +34,10 @@ export const sessionByHash = statement<{
   user_status: string;
   expires_at: string | Date;
   revoked_at: string | Date | null;
-}>('session_by_hash', 'select session_id, user_id, user_status, expires_at, revoked_at from private.session_by_hash($1::bytea)');
+}>(
+  'session_by_hash',
+  'select session_id, user_id, user_status, expires_at, revoked_at from private.session_by_hash($1::bytea)',
+);
 
 /** Values: id, session, family, token hash, end. */
 export const createRefreshToken = statement<{ id: string }>(
@@ -77,7 +83,16 @@ export async function auditPerson(
   },
 ): Promise<void> {
   const { userId, action, entityType, entityId, after, call } = entry;
-  await tx.sql(auditSystem, ['user', userId, action, entityType, entityId, JSON.stringify(auditable(after)), call.ip ?? '', call.requestId ?? '']);
+  await tx.sql(auditSystem, [
+    'user',
+    userId,
+    action,
+    entityType,
+    entityId,
+    JSON.stringify(auditable(after)),
+    call.ip ?? '',
+    call.requestId ?? '',
+  ]);
 }
 
 /** An event about a person, who is also the actor; it belongs to no organization. */

@@ -18,7 +18,9 @@ export function readCursor(cursor: string | undefined): Keyset {
   const found = shape.exec(Buffer.from(cursor, 'base64url').toString('utf8'));
   const [, at, id] = found ?? [];
   if (at === undefined || id === undefined) {
-    throw new AppError('VALIDATION_FAILED', { issues: [{ path: 'cursor', message: 'Pass back what nextCursor held.' }] });
+    throw new AppError('VALIDATION_FAILED', {
+      issues: [{ path: 'cursor', message: 'Pass back what nextCursor held.' }],
+    });
   }
   return { at, id };
 }

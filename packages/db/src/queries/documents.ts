@@ -25,7 +25,8 @@ interface WholeRow extends DocumentRow {
   readonly content: string;
 }
 
-const columns = 'd.id, d.org_id, d.project_id, d.author_id, d.title, d.status, d.language, d.version, d.ai_summary, d.created_at, d.updated_at';
+const columns =
+  'd.id, d.org_id, d.project_id, d.author_id, d.title, d.status, d.language, d.version, d.ai_summary, d.created_at, d.updated_at';
 const ofLiveProject = `join projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'`;
 
 /** Values: document id. */
@@ -72,7 +73,10 @@ export async function readDocument(tx: TenantTx, id: string): Promise<DocumentVi
   if (row === undefined) throw new AppError('NOT_FOUND', { detail: `document ${id}` });
   return documentView(row);
 }
-const readInTx = statement<WholeRow>('read_document', `select ${columns}, d.content from documents d where d.id = $1::uuid`);
+const readInTx = statement<WholeRow>(
+  'read_document',
+  `select ${columns}, d.content from documents d where d.id = $1::uuid`,
+);
 
 /** The row to change, locked. Throws NOT_FOUND, also for another organization's id and for a deleted one. */
 export async function documentById(tx: TenantTx, id: string): Promise<Document> {

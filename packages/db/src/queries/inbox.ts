@@ -21,6 +21,13 @@ export interface Receipt {
 /** True the first time; false when the effect was applied before, in which case the transaction must do nothing. */
 export async function receive(tx: SqlTx, receipt: Receipt): Promise<boolean> {
   const { consumer, eventId, occurredAt, organizationId, aggregate } = receipt;
-  const rows = await tx.sql(insertInbox, [consumer, eventId, occurredAt, organizationId ?? '', aggregate.id, aggregate.version]);
+  const rows = await tx.sql(insertInbox, [
+    consumer,
+    eventId,
+    occurredAt,
+    organizationId ?? '',
+    aggregate.id,
+    aggregate.version,
+  ]);
   return rows.length > 0;
 }

@@ -57,7 +57,10 @@ export async function readOrganization(tx: TenantTx): Promise<OrganizationView> 
   if (row === undefined) throw new AppError('NOT_FOUND', { detail: `organization ${tx.orgId}` });
   return organizationView(row);
 }
-const readInTx = statement<OrganizationRow>('read_organization', `select ${columns} from organizations where id = $1::uuid`);
+const readInTx = statement<OrganizationRow>(
+  'read_organization',
+  `select ${columns} from organizations where id = $1::uuid`,
+);
 
 /** The transaction's organization, locked. Throws NOT_FOUND. */
 export async function currentOrganization(tx: TenantTx): Promise<Organization> {
@@ -77,15 +80,25 @@ export const ownMembership = statement<{ org_id: string; role: Role }>(
 );
 
 /** Inserts the transaction's organization with the actor as owner. Throws ALREADY_EXISTS for a taken slug. */
-export async function createOrganizationRow(tx: TenantTx, input: { readonly name: string; readonly slug: string }): Promise<void> {
+export async function createOrganizationRow(
+  tx: TenantTx,
+  input: { readonly name: string; readonly slug: string },
+): Promise<void> {
   try {
     await tx.sql(createRow, [tx.orgId, input.name, input.slug, tx.actor.userId]);
   } catch (thrown) {
     if (constraintOf(thrown) !== 'idx_organizations_slug') throw thrown;
-    throw new AppError('ALREADY_EXISTS', { cause: thrown, issues: [{ path: 'slug', message: 'is taken' }], text: 'That slug is taken.' });
+    throw new AppError('ALREADY_EXISTS', {
+      cause: thrown,
+      issues: [{ path: 'slug', message: 'is taken' }],
+      text: 'That slug is taken.',
+    });
   }
 }
-const createRow = statement<{ id: string }>('create_organization', 'select id from private.create_organization($1::uuid, $2, $3, $4::uuid)');
+const createRow = statement<{ id: string }>(
+  'create_organization',
+  'select id from private.create_organization($1::uuid, $2, $3, $4::uuid)',
+);
 
 interface MemberRow {
   readonly id: string;

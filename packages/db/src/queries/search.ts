@@ -46,9 +46,9 @@ export interface NearestRow {
 const hnswSettings = {
   'hnsw.iterative_scan': 'relaxed_order',
   'hnsw.ef_search': '100',
-  enable_sort: 'off',
-  enable_seqscan: 'off',
-  enable_bitmapscan: 'off',
+  'enable_sort': 'off',
+  'enable_seqscan': 'off',
+  'enable_bitmapscan': 'off',
 };
 
 /**
@@ -59,7 +59,8 @@ const hnswSettings = {
 export function searchNearest(path: 'exact' | 'hnsw', modelId: number): Statement<NearestRow> {
   if (!Number.isSafeInteger(modelId)) throw new Error(`model id ${modelId} is not a number`);
   // Adding zero hides the operator from the index; the cast matches the index expression.
-  const order = path === 'exact' ? '(e.embedding <=> $2::vector) + 0' : 'e.embedding::halfvec(1536) <=> $2::halfvec(1536)';
+  const order =
+    path === 'exact' ? '(e.embedding <=> $2::vector) + 0' : 'e.embedding::halfvec(1536) <=> $2::halfvec(1536)';
   return statement<NearestRow>(
     `search_nearest_${path}_${modelId}`,
     `with near as materialized (

@@ -11,7 +11,8 @@ export async function refreshViews(db: Database, onRefreshed: (view: string) => 
   for (const view of views) {
     const done = await db.inSystem('materialized views hold every organization', async (tx) => {
       const { locked } = only(await tx.sql(tryLock, [`refresh ${view}`]), 'advisory lock');
-      if (locked) await tx.sql(statement(`refresh_${view}`, `refresh materialized view concurrently private.${view}`), []);
+      if (locked)
+        await tx.sql(statement(`refresh_${view}`, `refresh materialized view concurrently private.${view}`), []);
       return locked;
     });
     if (!done) continue;
@@ -20,13 +21,20 @@ export async function refreshViews(db: Database, onRefreshed: (view: string) => 
   }
   return refreshed;
 }
-const tryLock = statement<{ locked: boolean }>('try_lock', 'select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked');
+const tryLock = statement<{ locked: boolean }>(
+  'try_lock',
+  'select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked',
+);
 
 /** Makes missing monthly partitions; answers per table how many days the ones there will last. */
-export async function ensurePartitions(db: Database, monthsAhead = 3): Promise<{ parent: string; runwayDays: number }[]> {
+export async function ensurePartitions(
+  db: Database,
+  monthsAhead = 3,
+): Promise<{ parent: string; runwayDays: number }[]> {
   const rows = await db.inSystem('partitions belong to no organization', (tx) => tx.sql(ensure, [monthsAhead]));
   const last = new Map<string, string>();
-  for (const { parent, partition } of rows) last.set(parent, partition > (last.get(parent) ?? '') ? partition : (last.get(parent) ?? ''));
+  for (const { parent, partition } of rows)
+    last.set(parent, partition > (last.get(parent) ?? '') ? partition : (last.get(parent) ?? ''));
   return [...last].map(([parent, partition]) => ({ parent, runwayDays: runwayDays(partition) }));
 }
 const ensure = statement<{ parent: string; partition: string; created: boolean }>(
@@ -49,7 +57,10 @@ export interface OwedDocument {
 }
 
 /** Documents whose present text has no vectors of the model, or no summary, though the stream has had time to bring it; `sinceS` null looks at all of them, a number at those changed that many seconds ago or less. */
-export function owedDocuments(db: Database, search: { modelId: number; sinceS: number | null; limit: number }): Promise<readonly OwedDocument[]> {
+export function owedDocuments(
+  db: Database,
+  search: { modelId: number; sinceS: number | null; limit: number },
+): Promise<readonly OwedDocument[]> {
   const { modelId, sinceS, limit } = search;
   return db.inSystem('debts are looked for in every organization', (tx) => tx.sql(owed, [modelId, sinceS, limit]));
 }
@@ -59,7 +70,10 @@ const owed = statement<OwedDocument>(
 );
 
 /** The registry's id of a model, registering it when it is new. */
-export async function ensureEmbeddingModel(db: Database, model: { name: string; provider: string; dims: number }): Promise<number> {
+export async function ensureEmbeddingModel(
+  db: Database,
+  model: { name: string; provider: string; dims: number },
+): Promise<number> {
   const rows = await db.inSystem('the model registry belongs to no organization', (tx) =>
     tx.sql(ensureModel, [model.name, model.provider, model.dims]),
   );
@@ -84,7 +98,15 @@ export interface DeadLetter {
 export async function keepDeadLetter(db: Database, letter: DeadLetter): Promise<void> {
   const { source, name, dedupeKey, organizationId, eventId, payload, error } = letter;
   await db.inSystem('dead letters are read by operators only', (tx) =>
-    tx.sql(insertDeadLetter, [source, name, dedupeKey, organizationId ?? '', eventId ?? '', JSON.stringify(payload), error.slice(0, 2_000)]),
+    tx.sql(insertDeadLetter, [
+      source,
+      name,
+      dedupeKey,
+      organizationId ?? '',
+      eventId ?? '',
+      JSON.stringify(payload),
+      error.slice(0, 2_000),
+    ]),
   );
 }
 const insertDeadLetter = statement<Record<string, never>>(

@@ -60,8 +60,22 @@ export async function registerPerson(
   try {
     return await db.person(person.id, async (tx) => {
       const { id, email, username } = person;
-      await tx.sql(registerStatement, [id, email, email.toLowerCase(), username, username.toLowerCase(), input.passwordHash]);
-      await auditPerson(tx, { userId: id, action: 'create', entityType: 'users', entityId: id, after: { username }, call: origin.call });
+      await tx.sql(registerStatement, [
+        id,
+        email,
+        email.toLowerCase(),
+        username,
+        username.toLowerCase(),
+        input.passwordHash,
+      ]);
+      await auditPerson(tx, {
+        userId: id,
+        action: 'create',
+        entityType: 'users',
+        entityId: id,
+        after: { username },
+        call: origin.call,
+      });
       const session = await openSession(tx, id, origin);
       await emitPerson(tx, { type: 'user.registered', userId: id, payload: { userId: id }, call: origin.call });
       return { person, session };
@@ -69,7 +83,11 @@ export async function registerPerson(
   } catch (thrown) {
     const field = takenFields[constraintOf(thrown) ?? ''];
     if (field === undefined) throw thrown;
-    throw new AppError('ALREADY_EXISTS', { cause: thrown, issues: [{ path: field, message: 'is taken' }], text: `That ${field} is taken.` });
+    throw new AppError('ALREADY_EXISTS', {
+      cause: thrown,
+      issues: [{ path: field, message: 'is taken' }],
+      text: `That ${field} is taken.`,
+    });
   }
 }
 
@@ -87,7 +105,13 @@ export interface Account extends Person {
 export async function accountByEmail(db: Database, email: string): Promise<Account | null> {
   const [row] = await db.person(null, (tx) => tx.sql(loginLookup, [email.toLowerCase()]));
   if (row === undefined) return null;
-  return { id: row.user_id, email: row.email, username: row.username, passwordHash: row.password_hash, status: row.status };
+  return {
+    id: row.user_id,
+    email: row.email,
+    username: row.username,
+    passwordHash: row.password_hash,
+    status: row.status,
+  };
 }
 
 /** Signs in a person whose password was verified. */
@@ -102,22 +126,47 @@ async function openSession(tx: SqlTx, userId: string, origin: Origin): Promise<O
   const idleEnd = new Date(tx.now.getTime() + sessionIdleMs);
   const absoluteEnd = new Date(tx.now.getTime() + sessionAbsoluteMs);
   const { call, userAgent } = origin;
-  await tx.sql(createSession, [sessionId, secretHash(sid), userId, call.ip ?? '', userAgent ?? '', idleEnd, absoluteEnd]);
+  await tx.sql(createSession, [
+    sessionId,
+    secretHash(sid),
+    userId,
+    call.ip ?? '',
+    userAgent ?? '',
+    idleEnd,
+    absoluteEnd,
+  ]);
   await tx.sql(createRefreshToken, [newId(), sessionId, newId(), secretHash(secret), idleEnd]);
-  await auditPerson(tx, { userId, action: 'create', entityType: 'sessions', entityId: sessionId, after: { userAgent }, call });
+  await auditPerson(tx, {
+    userId,
+    action: 'create',
+    entityType: 'sessions',
+    entityId: sessionId,
+    after: { userAgent },
+    call,
+  });
   return { sid, refreshToken: `${sid}.${secret}` };
 }
 
 /** Trades a refresh token for the next one. Throws UNAUTHENTICATED; a token used twice has ended its session by then. */
-export async function renewSession(db: Database, refreshToken: string, call: CallInfo): Promise<OpenedSession & { readonly userId: string }> {
+export async function renewSession(
+  db: Database,
+  refreshToken: string,
+  call: CallInfo,
+): Promise<OpenedSession & { readonly userId: string }> {
   const [sid = '', given = ''] = refreshToken.split('.');
   const secret = newSecret();
   const row = await db.person(null, async (tx) => {
-    const [rotated] = await tx.sql(rotateRefreshToken, [secretHash(given), newId(), secretHash(secret), sessionIdleMs / 1000]);
+    const [rotated] = await tx.sql(rotateRefreshToken, [
+      secretHash(given),
+      newId(),
+      secretHash(secret),
+      sessionIdleMs / 1000,
+    ]);
     return rotated;
   });
   if (row?.outcome !== 'rotated' || row.user_id === null || row.session_id === null) {
-    if (row?.outcome === 'reused' && row.user_id !== null && row.session_id !== null) await recordReuse(db, { userId: row.user_id, sessionId: row.session_id, call });
+    if (row?.outcome === 'reused' && row.user_id !== null && row.session_id !== null)
+      await recordReuse(db, { userId: row.user_id, sessionId: row.session_id, call });
     throw new AppError('UNAUTHENTICATED', { detail: `refresh token ${row?.outcome ?? 'unknown'}` });
   }
   return { sid, refreshToken: `${sid}.${secret}`, userId: row.user_id };
@@ -126,16 +175,34 @@ export async function renewSession(db: Database, refreshToken: string, call: Cal
 async function recordReuse(db: Database, reuse: { userId: string; sessionId: string; call: CallInfo }): Promise<void> {
   const { userId, sessionId, call } = reuse;
   await db.person(userId, (tx) =>
-    auditPerson(tx, { userId, action: 'delete', entityType: 'sessions', entityId: sessionId, after: { reason: 'refresh token used twice' }, call }),
+    auditPerson(tx, {
+      userId,
+      action: 'delete',
+      entityType: 'sessions',
+      entityId: sessionId,
+      after: { reason: 'refresh token used twice' },
+      call,
+    }),
   );
 }
 
 /** Ends the session of a secret id; ending it twice is harmless. */
-export async function endSession(db: Database, session: { readonly userId: string; readonly sidHash: Buffer; readonly sessionId: string }, call: CallInfo): Promise<void> {
+export async function endSession(
+  db: Database,
+  session: { readonly userId: string; readonly sidHash: Buffer; readonly sessionId: string },
+  call: CallInfo,
+): Promise<void> {
   const { userId, sidHash, sessionId } = session;
   await db.person(userId, async (tx) => {
     const [row] = await tx.sql(revokeSessionByHash, [sidHash, 'logout']);
     if (row?.ended !== true) return;
-    await auditPerson(tx, { userId, action: 'delete', entityType: 'sessions', entityId: sessionId, after: { reason: 'logout' }, call });
+    await auditPerson(tx, {
+      userId,
+      action: 'delete',
+      entityType: 'sessions',
+      entityId: sessionId,
+      after: { reason: 'logout' },
+      call,
+    });
   });
 }

@@ -18,7 +18,10 @@ const overlap = 0.15;
  * The pieces of a document's prose in order, cut at paragraph, line or word ends where there are any; one piece for an empty content.
  * A document of more pieces than the model is worth asking about is sampled evenly, its beginning always included.
  */
-export function chunksOf(document: { readonly title: string; readonly content: string }, window: Embedder['window']): Chunk[] {
+export function chunksOf(
+  document: { readonly title: string; readonly content: string },
+  window: Embedder['window'],
+): Chunk[] {
   const prose = proseOf(document.content);
   const content = prose.text;
   const ranges: { from: number; to: number }[] = [];
@@ -61,7 +64,8 @@ export function meanVector(vectors: readonly Float32Array[]): Float32Array {
   const [first] = vectors;
   if (first === undefined) throw new Error('no vectors to take the mean of');
   const mean = new Float32Array(first.length);
-  for (const vector of vectors) for (let index = 0; index < mean.length; index++) mean[index] = (mean[index] ?? 0) + (vector[index] ?? 0);
+  for (const vector of vectors)
+    for (let index = 0; index < mean.length; index++) mean[index] = (mean[index] ?? 0) + (vector[index] ?? 0);
   const norm = Math.hypot(...mean) || 1;
   return mean.map((value) => value / norm);
 }

@@ -38,7 +38,8 @@ test('the mean of vectors has norm 1 and lies between them', () => {
 });
 
 test('badges, links and addresses are left out of what is embedded, and ranges still point into the content', () => {
-  const content = '[![build](https://x.test/b.svg)](https://x.test) Hello [world](https://example.test/a) <b>bold</b> end';
+  const content =
+    '[![build](https://x.test/b.svg)](https://x.test) Hello [world](https://example.test/a) <b>bold</b> end';
   const [piece] = chunksOf({ title: 'T', content }, window);
   expect(piece?.text).not.toMatch(/https?:|<b>|svg/);
   expect(piece?.text).toContain('Hello [world');

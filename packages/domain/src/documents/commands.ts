@@ -23,26 +23,49 @@ export async function createDocument(
   await holdProject(tx, input.projectId);
   const document = new Document();
   const { language, ...rest } = input;
-  Object.assign(document, { id: newId(), orgId: tx.orgId, authorId, version: 1, contentHash: contentHash(input.title, input.content), ...rest });
+  Object.assign(document, {
+    id: newId(),
+    orgId: tx.orgId,
+    authorId,
+    version: 1,
+    contentHash: contentHash(input.title, input.content),
+    ...rest,
+  });
   // Left out, the database takes the project's.
   if (language !== undefined) document.language = language;
   tx.add(document);
   const view = await readDocument(tx, document.id);
   announce(tx, 'document.created', document);
-  tx.audit({ action: 'create', entityType: 'documents', entityId: document.id, before: null, after: auditable(fieldsOf(document)) });
+  tx.audit({
+    action: 'create',
+    entityType: 'documents',
+    entityId: document.id,
+    before: null,
+    after: auditable(fieldsOf(document)),
+  });
   return view;
 }
 
 /** Changes title or content of the version the caller read. Throws NOT_FOUND, VERSION_CONFLICT. */
 export async function updateDocument(
   tx: TenantTx,
-  input: { readonly id: string; readonly version: number; readonly title?: string | undefined; readonly content?: string | undefined },
+  input: {
+    readonly id: string;
+    readonly version: number;
+    readonly title?: string | undefined;
+    readonly content?: string | undefined;
+  },
 ): Promise<DocumentView> {
   const document = await documentById(tx, input.id);
   const before = fieldsOf(document);
   if (document.edit({ title: input.title, content: input.content, contentHash }, input.version)) {
     announce(tx, 'document.updated', document);
-    tx.audit({ action: 'update', entityType: 'documents', entityId: document.id, ...difference(before, fieldsOf(document)) });
+    tx.audit({
+      action: 'update',
+      entityType: 'documents',
+      entityId: document.id,
+      ...difference(before, fieldsOf(document)),
+    });
   }
   return readDocument(tx, input.id);
 }
@@ -68,7 +91,10 @@ export async function deleteDocument(tx: TenantTx, id: string): Promise<{ id: st
   return { id, status: 'deleted' };
 }
 
-type DocumentChange = Extract<EventType, 'document.created' | 'document.updated' | 'document.archived' | 'document.deleted'>;
+type DocumentChange = Extract<
+  EventType,
+  'document.created' | 'document.updated' | 'document.archived' | 'document.deleted'
+>;
 
 function announce(tx: TenantTx, type: DocumentChange, document: Document): void {
   tx.emit(type, { documentId: document.id, projectId: document.projectId, version: document.version }, document);

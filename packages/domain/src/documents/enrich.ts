@@ -34,7 +34,10 @@ export type EnrichOutcome = 'written' | 'already' | 'gone' | 'superseded';
 const ai = { type: 'ai', userId: null } as const;
 
 /** Embeds a document's present text, once per text and model. Throws what the embedder throws. */
-export async function embedDocument(parts: EnrichParts & { readonly embedder: Embedder }, job: EnrichJob): Promise<EnrichOutcome> {
+export async function embedDocument(
+  parts: EnrichParts & { readonly embedder: Embedder },
+  job: EnrichJob,
+): Promise<EnrichOutcome> {
   const { embedder } = parts;
   const document = await read(parts, job);
   if (document === null) return 'gone';
@@ -49,16 +52,35 @@ export async function embedDocument(parts: EnrichParts & { readonly embedder: Em
       if (vector !== undefined) pieces.push({ no: index + 1, from: chunk.from, to: chunk.to, vector });
     }
   }
-  const rows = pieces.map(({ no, from, to, vector }) => ({ id: newId(), chunk_no: no, char_from: from, char_to: to, embedding: vectorText(vector) }));
+  const rows = pieces.map(({ no, from, to, vector }) => ({
+    id: newId(),
+    chunk_no: no,
+    char_from: from,
+    char_to: to,
+    embedding: vectorText(vector),
+  }));
   return writeBack(parts, { job, document, consumer: 'embed-document' }, async (tx) => {
     await tx.sql(deleteEmbeddings, [document.id, parts.modelId]);
-    await tx.sql(insertEmbeddings, [document.id, parts.modelId, embedder.dims, document.content_hash.toString('hex'), JSON.stringify(rows)]);
-    return { kind: 'embedding', model: embedder.modelId, after: { embedding: { model: embedder.modelId, vectors: rows.length } } };
+    await tx.sql(insertEmbeddings, [
+      document.id,
+      parts.modelId,
+      embedder.dims,
+      document.content_hash.toString('hex'),
+      JSON.stringify(rows),
+    ]);
+    return {
+      kind: 'embedding',
+      model: embedder.modelId,
+      after: { embedding: { model: embedder.modelId, vectors: rows.length } },
+    };
   });
 }
 
 /** Summarizes a document's present text, once per text. Throws what the summarizer throws. */
-export async function summarizeDocument(parts: EnrichParts & { readonly summarizer: Summarizer }, job: EnrichJob): Promise<EnrichOutcome> {
+export async function summarizeDocument(
+  parts: EnrichParts & { readonly summarizer: Summarizer },
+  job: EnrichJob,
+): Promise<EnrichOutcome> {
   const { summarizer } = parts;
   const document = await read(parts, job);
   if (document === null) return 'gone';
@@ -98,7 +120,13 @@ function writeBack(
     if (!held.content_hash.equals(document.content_hash)) return 'superseded';
     if (job.event !== null) {
       const { id, occurredAt, version } = job.event;
-      const first = await receive(tx, { consumer, eventId: id, occurredAt, organizationId, aggregate: { id: document.id, version } });
+      const first = await receive(tx, {
+        consumer,
+        eventId: id,
+        occurredAt,
+        organizationId,
+        aggregate: { id: document.id, version },
+      });
       if (!first) return 'already';
     }
     const { kind, model, after } = await effect(tx);

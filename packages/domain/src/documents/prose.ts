@@ -1,7 +1,8 @@
 /** The words of a Markdown text without its machinery, each still knowing where it stood. */
 
 /** Images and badges, HTML tags and comments, link targets and definitions, bare addresses: they cost tokens and mean nothing. */
-const machinery = /!\[[^\]]*\]\([^)]*\)|<!--[\s\S]*?-->|<\/?[a-z][^>\n]*>|\]\([^)\s]*\)|^\s*\[[^\]]+\]:\s*\S+.*$|https?:\/\/[^\s)>\]]+/gim;
+const machinery =
+  /!\[[^\]]*\]\([^)]*\)|<!--[\s\S]*?-->|<\/?[a-z][^>\n]*>|\]\([^)\s]*\)|^\s*\[[^\]]+\]:\s*\S+.*$|https?:\/\/[^\s)>\]]+/gim;
 
 export interface Prose {
   readonly text: string;
@@ -23,6 +24,7 @@ export function proseOf(markdown: string): Prose {
   text += markdown.slice(end);
   return {
     text,
-    at: (index) => (index >= text.length ? markdown.length : index + (shifts.findLast((shift) => shift.from <= index)?.by ?? 0)),
+    at: (index) =>
+      index >= text.length ? markdown.length : index + (shifts.findLast((shift) => shift.from <= index)?.by ?? 0),
   };
 }

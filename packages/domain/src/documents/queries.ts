@@ -2,7 +2,12 @@
 import type { DocumentListItem, DocumentView } from '@novax/contracts/api/documents';
 import type { Page } from '@novax/contracts/page';
 import { readCursor, toPage } from '@novax/db/queries/cursor';
-import { documentListItem, documentView, getDocument, listDocuments as listStatement } from '@novax/db/queries/documents';
+import {
+  documentListItem,
+  documentView,
+  getDocument,
+  listDocuments as listStatement,
+} from '@novax/db/queries/documents';
 import { AppError } from '@novax/runtime/errors';
 import { requireProject } from '../projects/queries.ts';
 import type { Reader } from '../reader.ts';

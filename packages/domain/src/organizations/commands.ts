@@ -6,10 +6,19 @@ import { createOrganizationRow, currentOrganization, readOrganization } from '@n
 import type { TenantTx } from '@novax/db/tx';
 
 /** Creates the transaction's organization with the actor as its owner. Throws ALREADY_EXISTS for a taken slug. */
-export async function createOrganization(tx: TenantTx, input: { readonly name: string; readonly slug: string }): Promise<OrganizationView> {
+export async function createOrganization(
+  tx: TenantTx,
+  input: { readonly name: string; readonly slug: string },
+): Promise<OrganizationView> {
   await createOrganizationRow(tx, input);
   tx.emit('organization.created', { organizationId: tx.orgId, slug: input.slug }, { id: tx.orgId, version: 1 });
-  tx.audit({ action: 'create', entityType: 'organizations', entityId: tx.orgId, before: null, after: auditable(input) });
+  tx.audit({
+    action: 'create',
+    entityType: 'organizations',
+    entityId: tx.orgId,
+    before: null,
+    after: auditable(input),
+  });
   return readOrganization(tx);
 }
 
@@ -38,7 +47,13 @@ export async function deleteOrganization(tx: TenantTx): Promise<{ id: string; st
   organization.status = 'deleted';
   organization.version += 1;
   tx.emit('organization.deleted', { organizationId: tx.orgId }, organization);
-  tx.audit({ action: 'delete', entityType: 'organizations', entityId: tx.orgId, before: auditable(before), after: null });
+  tx.audit({
+    action: 'delete',
+    entityType: 'organizations',
+    entityId: tx.orgId,
+    before: auditable(before),
+    after: null,
+  });
   return { id: tx.orgId, status: 'deleted' };
 }
 

@@ -19,7 +19,13 @@ export async function createProject(
   tx.add(project);
   const view = await readProject(tx, project.id);
   announce(tx, 'project.created', project);
-  tx.audit({ action: 'create', entityType: 'projects', entityId: project.id, before: null, after: auditable(fieldsOf(project)) });
+  tx.audit({
+    action: 'create',
+    entityType: 'projects',
+    entityId: project.id,
+    before: null,
+    after: auditable(fieldsOf(project)),
+  });
   return view;
 }
 

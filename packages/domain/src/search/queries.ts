@@ -42,7 +42,8 @@ const chunksPerHit = 5;
 export async function searchDocuments(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
   await requireMembership(parts.reader, request.organizationId);
   if (request.mode === 'fulltext') return byWords(parts, request);
-  if (request.mode === 'semantic') return { hits: await byMeaning(parts, request), degraded: false, engine: 'pgvector' };
+  if (request.mode === 'semantic')
+    return { hits: await byMeaning(parts, request), degraded: false, engine: 'pgvector' };
 
   // A hybrid search looks deeper into each ranking than it answers, or fusion would have little to fuse.
   const deeper = { ...request, limit: Math.min(request.limit * 3, 50) };
@@ -60,7 +61,11 @@ export async function searchDocuments(parts: SearchParts, request: SearchRequest
       const hit = byId.get(id);
       return hit === undefined ? [] : [{ ...hit, score }];
     });
-  return { hits, degraded: words.degraded || meaning === null, engine: meaning === null ? words.engine : `${words.engine}+pgvector` };
+  return {
+    hits,
+    degraded: words.degraded || meaning === null,
+    engine: meaning === null ? words.engine : `${words.engine}+pgvector`,
+  };
 }
 
 async function byWords(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
@@ -69,10 +74,16 @@ async function byWords(parts: SearchParts, request: SearchRequest): Promise<Sear
     try {
       return { hits: await byEngine(engine, reader, request), degraded: false, engine: engine.name };
     } catch (thrown) {
-      if (!(thrown instanceof AppError) || (thrown.code !== 'DEPENDENCY_UNAVAILABLE' && thrown.code !== 'TIMEOUT')) throw thrown;
+      if (!(thrown instanceof AppError) || (thrown.code !== 'DEPENDENCY_UNAVAILABLE' && thrown.code !== 'TIMEOUT'))
+        throw thrown;
     }
   }
-  const rows = await reader.read(searchFullText, [request.q, request.organizationId, request.projectId ?? '', request.limit]);
+  const rows = await reader.read(searchFullText, [
+    request.q,
+    request.organizationId,
+    request.projectId ?? '',
+    request.limit,
+  ]);
   const hits = rows.map((row): SearchHit => {
     const { id, title, snippet, score } = row;
     return { type: 'document', id, projectId: row.project_id, title, snippet, score, updatedAt: row.updated_at };
@@ -84,10 +95,24 @@ async function byWords(parts: SearchParts, request: SearchRequest): Promise<Sear
 async function byEngine(engine: SearchEngine, reader: Reader, request: SearchRequest): Promise<SearchHit[]> {
   const { organizationId, q, limit, projectId = null } = request;
   const found = await engine.query({ organizationId, q, projectId, limit });
-  const rows = new Map((await reader.read(hydrateHits, [organizationId, found.map((hit) => hit.id)])).map((row) => [row.id, row]));
+  const rows = new Map(
+    (await reader.read(hydrateHits, [organizationId, found.map((hit) => hit.id)])).map((row) => [row.id, row]),
+  );
   return found.flatMap(({ id, score, snippet }) => {
     const row = rows.get(id);
-    return row === undefined ? [] : [{ type: 'document', id, projectId: row.project_id, title: row.title, snippet, score, updatedAt: row.updated_at }];
+    return row === undefined
+      ? []
+      : [
+          {
+            type: 'document',
+            id,
+            projectId: row.project_id,
+            title: row.title,
+            snippet,
+            score,
+            updatedAt: row.updated_at,
+          },
+        ];
   });
 }
 
@@ -101,7 +126,13 @@ async function byMeaning(parts: SearchParts, request: SearchRequest): Promise<Se
   if (vector === undefined || model === undefined) return [];
   const path = Number(count?.embedding_count ?? 0) <= exactSearchMax ? 'exact' : 'hnsw';
   const { organizationId, limit, projectId = '' } = request;
-  const rows = await reader.read(searchNearest(path, model.id), [organizationId, vectorText(vector), limit * chunksPerHit, projectId, limit]);
+  const rows = await reader.read(searchNearest(path, model.id), [
+    organizationId,
+    vectorText(vector),
+    limit * chunksPerHit,
+    projectId,
+    limit,
+  ]);
   return rows.map((row) => ({
     type: 'document',
     id: row.id,

@@ -8,5 +8,13 @@ export async function readSelf(reader: Reader) {
   const [row] = await reader.read(getSelf, [reader.userId]);
   if (row === undefined) throw new AppError('UNAUTHENTICATED', { detail: `user ${reader.userId} has no row` });
   const { id, email, username, status, organizations } = row;
-  return { id, email, username, status, organizations, profileMetadata: row.profile_metadata, createdAt: row.created_at };
+  return {
+    id,
+    email,
+    username,
+    status,
+    organizations,
+    profileMetadata: row.profile_metadata,
+    createdAt: row.created_at,
+  };
 }
