@@ -26,16 +26,22 @@ async function folderOfOne(): Promise<{ folder: string } & AsyncDisposable> {
 const credentials = { region: 'us-east-1', accessKeyId: 'test', secretAccessKey: 'secret' };
 
 const kinds: Record<string, () => Promise<{ store: BlobStore } & AsyncDisposable>> = {
-  fake: async () => ({ store: fakeBlobStore(), [Symbol.asyncDispose]: async () => undefined }),
-  files: async () => {
+  'fake': async () => ({ store: fakeBlobStore(), [Symbol.asyncDispose]: async () => undefined }),
+  'files': async () => {
     const at = await folderOfOne();
-    return { store: fsBlobStore({ folder: join(at.folder, 'made') }), [Symbol.asyncDispose]: () => at[Symbol.asyncDispose]() };
+    return {
+      store: fsBlobStore({ folder: join(at.folder, 'made') }),
+      [Symbol.asyncDispose]: () => at[Symbol.asyncDispose](),
+    };
   },
   'S3 stub': async () => {
     const stub = await s3Stub('bucket');
-    return { store: s3BlobStore({ ...credentials, endpoint: stub.url, bucket: 'bucket' }), [Symbol.asyncDispose]: () => stub[Symbol.asyncDispose]() };
+    return {
+      store: s3BlobStore({ ...credentials, endpoint: stub.url, bucket: 'bucket' }),
+      [Symbol.asyncDispose]: () => stub[Symbol.asyncDispose](),
+    };
   },
-  S3: async () => {
+  'S3': async () => {
     const env = process.env;
     const store = s3BlobStore({
       endpoint: realS3 ?? '',
@@ -104,21 +110,33 @@ for (const [kind, make] of Object.entries(kinds)) {
       expect(await keysUnder(at.store, `${uniqueName()}/`)).toEqual([]);
     });
 
-    test.each(['', '/etc/passwd', '../x', 'a/../../x', 'a//b', 'a/./b', 'a/', '.hidden', 'a\0b', 'a\\..\\b', 'a%2e%2e/b', `a/${'x'.repeat(1024)}`, 'a\nb'])(
-      'the key %j is refused by every method',
-      async (key) => {
-        await using at = await make();
-        const refused = { code: 'VALIDATION_FAILED' };
-        await expect(at.store.put(key, Buffer.from('x'), type)).rejects.toMatchObject(refused);
-        await expect(at.store.get(key)).rejects.toMatchObject(refused);
-        await expect(at.store.exists(key)).rejects.toMatchObject(refused);
-        await expect(at.store.remove(key)).rejects.toMatchObject(refused);
-      },
-    );
+    test.each([
+      '',
+      '/etc/passwd',
+      '../x',
+      'a/../../x',
+      'a//b',
+      'a/./b',
+      'a/',
+      '.hidden',
+      'a\0b',
+      'a\\..\\b',
+      'a%2e%2e/b',
+      `a/${'x'.repeat(1024)}`,
+      'a\nb',
+    ])('the key %j is refused by every method', async (key) => {
+      await using at = await make();
+      const refused = { code: 'VALIDATION_FAILED' };
+      await expect(at.store.put(key, Buffer.from('x'), type)).rejects.toMatchObject(refused);
+      await expect(at.store.get(key)).rejects.toMatchObject(refused);
+      await expect(at.store.exists(key)).rejects.toMatchObject(refused);
+      await expect(at.store.remove(key)).rejects.toMatchObject(refused);
+    });
 
     test('a prefix cannot leave the store', async () => {
       await using at = await make();
-      for (const prefix of ['../', '/', 'a/../../']) await expect(keysUnder(at.store, prefix)).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
+      for (const prefix of ['../', '/', 'a/../../'])
+        await expect(keysUnder(at.store, prefix)).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
     });
 
     test('a stream that breaks leaves the former blob as it was', async () => {
@@ -174,7 +192,12 @@ describe('blob store: S3 away', () => {
   ])('a server that is %s is DEPENDENCY_UNAVAILABLE', async (_, endpoint) => {
     await using stub = await stubServer(() => ({ status: 500, body: '<Error><Code>InternalError</Code></Error>' }));
     const store = s3BlobStore({ ...credentials, endpoint: endpoint ?? stub.url, bucket: 'b' });
-    for (const call of [() => store.put('a', Buffer.from('x'), type), () => store.get('a'), () => store.exists('a'), () => store.ping()]) {
+    for (const call of [
+      () => store.put('a', Buffer.from('x'), type),
+      () => store.get('a'),
+      () => store.exists('a'),
+      () => store.ping(),
+    ]) {
       await expect(call()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
     }
   });
@@ -184,12 +207,18 @@ describe('blob store: S3 away', () => {
     await s3BlobStore({ ...credentials, endpoint: stub.url, bucket: 'b' }).put('a', Buffer.from('x'), 'text/plain');
     const [put] = stub.requests;
     expect(put?.headers['content-type']).toBe('text/plain');
-    expect(Object.keys(put?.headers ?? {}).filter((name) => name.startsWith('x-amz-checksum') || name === 'x-amz-sdk-checksum-algorithm')).toEqual([]);
+    expect(
+      Object.keys(put?.headers ?? {}).filter(
+        (name) => name.startsWith('x-amz-checksum') || name === 'x-amz-sdk-checksum-algorithm',
+      ),
+    ).toEqual([]);
   });
 
   test('the settings choose the store, and say all that is missing', () => {
     expect(() => createBlobStore({ STORAGE_DRIVER: 'fs' })).toThrow('STORAGE_DIR');
-    expect(() => createBlobStore({ STORAGE_DRIVER: 's3', S3_BUCKET: 'b' })).toThrow('S3_ENDPOINT, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY');
+    expect(() => createBlobStore({ STORAGE_DRIVER: 's3', S3_BUCKET: 'b' })).toThrow(
+      'S3_ENDPOINT, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY',
+    );
     expect(createBlobStore({ STORAGE_DRIVER: 'fs', STORAGE_DIR: '/tmp' })).toBeDefined();
   });
 });

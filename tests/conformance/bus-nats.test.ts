@@ -30,7 +30,11 @@ async function deadLetters(space: NatsSpace): Promise<Advisory[]> {
 
 test('without a namespace the names are the public ones', () => {
   const names = busNames();
-  expect([names.events, names.deadLetters, names.subject('novax.events.a.b')]).toEqual([eventStream, deadLetterStream, 'novax.events.a.b']);
+  expect([names.events, names.deadLetters, names.subject('novax.events.a.b')]).toEqual([
+    eventStream,
+    deadLetterStream,
+    'novax.events.a.b',
+  ]);
 });
 
 test('a given-up event leaves exactly one advisory that names its place in the stream', async () => {
@@ -47,7 +51,12 @@ test('a given-up event leaves exactly one advisory that names its place in the s
   });
   await eventually(async () => expect(await deadLetters(space)).toHaveLength(1));
   expect(await deadLetters(space)).toMatchObject([
-    { type: 'io.nats.jetstream.advisory.v1.max_deliver', stream_seq: result?.ok ? result.streamSeq : -1, consumer: 'reader', deliveries: 5 },
+    {
+      type: 'io.nats.jetstream.advisory.v1.max_deliver',
+      stream_seq: result?.ok ? result.streamSeq : -1,
+      consumer: 'reader',
+      deliveries: 5,
+    },
   ]);
 });
 
@@ -55,13 +64,19 @@ test('what is not an envelope is given up at once, with an advisory, and the nex
   await using space = await testBus();
   const seen: string[] = [];
   await space.bus.consume({ name: 'reader', subjects: all, handle: async ({ id }) => void seen.push(id) });
-  await space.nc.jetstream().publish(space.names.subject('novax.events.document.created'), StringCodec().encode('not json'));
-  await space.nc.jetstream().publish(space.names.subject('novax.events.document.created'), StringCodec().encode('{"id":1}'));
+  await space.nc
+    .jetstream()
+    .publish(space.names.subject('novax.events.document.created'), StringCodec().encode('not json'));
+  await space.nc
+    .jetstream()
+    .publish(space.names.subject('novax.events.document.created'), StringCodec().encode('{"id":1}'));
   const good = anEvent();
   await space.bus.publish([good]);
   await eventually(() => expect(seen).toEqual([good.id]));
   await eventually(async () => expect(await deadLetters(space)).toHaveLength(2));
-  expect((await deadLetters(space)).map(({ type }) => type)).toEqual(Array(2).fill('io.nats.jetstream.advisory.v1.terminated'));
+  expect((await deadLetters(space)).map(({ type }) => type)).toEqual(
+    Array(2).fill('io.nats.jetstream.advisory.v1.terminated'),
+  );
 });
 
 test('a handler slower than three times the acknowledgement wait is called once', async () => {
@@ -125,10 +140,19 @@ test('streams and consumers changed by hand are repaired without losing what the
   const { names, jsm } = space;
   await space.bus.publish([anEvent()]);
   await jsm.streams.update(names.events, { max_age: nanos(3_600_000), duplicate_window: nanos(1000) });
-  await jsm.consumers.add(names.events, { durable_name: 'reader', ack_policy: 'explicit' as never, max_deliver: 2, ack_wait: nanos(1000) });
+  await jsm.consumers.add(names.events, {
+    durable_name: 'reader',
+    ack_policy: 'explicit' as never,
+    max_deliver: 2,
+    ack_wait: nanos(1000),
+  });
   await space.bus.ensureStreams();
   const seen: string[] = [];
-  await space.bus.consume({ name: 'reader', subjects: ['novax.events.document.>'], handle: async ({ id }) => void seen.push(id) });
+  await space.bus.consume({
+    name: 'reader',
+    subjects: ['novax.events.document.>'],
+    handle: async ({ id }) => void seen.push(id),
+  });
   await eventually(() => expect(seen).toHaveLength(1));
   const { config } = await jsm.streams.info(names.events);
   expect([config.max_age, config.duplicate_window]).toEqual([nanos(30 * 86_400_000), nanos(120_000)]);
@@ -143,8 +167,15 @@ test('streams and consumers changed by hand are repaired without losing what the
 test('a definition that the server cannot change is refused with its name', async () => {
   await using space = await testBus();
   await space.jsm.streams.delete(space.names.events);
-  await space.jsm.streams.add({ name: space.names.events, subjects: [space.names.subject('novax.events.>')], storage: 'memory' as never });
-  await expect(space.bus.ensureStreams()).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('storage') });
+  await space.jsm.streams.add({
+    name: space.names.events,
+    subjects: [space.names.subject('novax.events.>')],
+    storage: 'memory' as never,
+  });
+  await expect(space.bus.ensureStreams()).rejects.toMatchObject({
+    code: 'INTERNAL',
+    message: expect.stringContaining('storage'),
+  });
 });
 
 test('a consumer whose definition was deleted is made again and goes on', async () => {

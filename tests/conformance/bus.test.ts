@@ -22,7 +22,9 @@ const all = ['novax.events.>'];
 describe.each(Object.entries(kinds))('event bus: %s', (_, make) => {
   test('a consumer receives every published event whole, in publish order', async () => {
     await using at = await make();
-    const events = Array.from({ length: 1200 }, (_, version) => anEvent({ aggregate: { type: 'document', id: randomUUID(), version } }));
+    const events = Array.from({ length: 1200 }, (_, version) =>
+      anEvent({ aggregate: { type: 'document', id: randomUUID(), version } }),
+    );
     const results = await at.bus.publish(events);
     expect(results.map(({ id }) => id)).toEqual(events.map(({ id }) => id));
     expect(results.every((result) => result.ok && !result.duplicate)).toBe(true);
@@ -56,7 +58,13 @@ describe.each(Object.entries(kinds))('event bus: %s', (_, make) => {
     const seen: string[] = [];
     const subjects = ['novax.events.document.*', 'novax.events.user.registered'];
     await at.bus.consume({ name: 'reader', subjects, handle: async ({ type }) => void seen.push(type) });
-    const types = ['project.created', 'document.created', 'user.registered', 'organization.created', 'document.deleted'];
+    const types = [
+      'project.created',
+      'document.created',
+      'user.registered',
+      'organization.created',
+      'document.deleted',
+    ];
     await at.bus.publish(types.map((type) => anEvent({ type })));
     await eventually(() => expect(seen).toEqual(['document.created', 'user.registered', 'document.deleted']));
   });

@@ -20,7 +20,7 @@ async function stubModel() {
 }
 
 const kinds: Record<string, () => Promise<{ embedder: Embedder } & AsyncDisposable>> = {
-  fake: async () => ({ embedder: fakeEmbedder(), [Symbol.asyncDispose]: async () => undefined }),
+  'fake': async () => ({ embedder: fakeEmbedder(), [Symbol.asyncDispose]: async () => undefined }),
   'bundled model': async () => {
     const embedder = localEmbedder({ log: quiet });
     return { embedder, [Symbol.asyncDispose]: () => embedder.close() };
@@ -135,7 +135,12 @@ describe('embedder: server', () => {
   const good = { body: { data: [{ index: 0, embedding: [3, 4] }] } };
 
   test('a busy server is asked again when it says so, and the key is sent', async () => {
-    const answers = [good, { status: 429, headers: { 'retry-after': '0' }, body: {} }, { status: 503, headers: { 'retry-after': '0' }, body: {} }, good];
+    const answers = [
+      good,
+      { status: 429, headers: { 'retry-after': '0' }, body: {} },
+      { status: 503, headers: { 'retry-after': '0' }, body: {} },
+      good,
+    ];
     await using stub = await stubServer(() => answers.shift() ?? { status: 400, body: {} });
     const embedder = await openAiEmbedder({ baseUrl: stub.url, model: 'm', apiKey: 'k1', timeoutMs: 5000 });
     expect(embedder.dims).toBe(2);
@@ -149,7 +154,9 @@ describe('embedder: server', () => {
     await using stub = await stubModel();
     const embedder = await openAiEmbedder({ baseUrl: stub.url, model: 'm', timeoutMs: 5000 });
     expect(await embedder.embed(Array.from({ length: 250 }, (_, n) => `t${n}`))).toHaveLength(250);
-    expect(stub.requests.slice(1).map((request) => request.json<{ input: string[] }>().input.length)).toEqual([96, 96, 58]);
+    expect(stub.requests.slice(1).map((request) => request.json<{ input: string[] }>().input.length)).toEqual([
+      96, 96, 58,
+    ]);
   });
 
   test.each([
@@ -160,21 +167,32 @@ describe('embedder: server', () => {
     ['answers vectors too long to store', { body: { data: [{ index: 0, embedding: Array(1537).fill(1) }] } }],
   ])('a server that %s is DEPENDENCY_UNAVAILABLE', async (_, answer) => {
     await using stub = await stubServer(() => answer);
-    await expect(openAiEmbedder({ baseUrl: stub.url, model: 'm', timeoutMs: 2000 })).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+    await expect(openAiEmbedder({ baseUrl: stub.url, model: 'm', timeoutMs: 2000 })).rejects.toMatchObject({
+      code: 'DEPENDENCY_UNAVAILABLE',
+    });
   });
 
   test('a server that never answers is a TIMEOUT, and one that is not there is DEPENDENCY_UNAVAILABLE', async () => {
     await using stub = await stubServer(() => null);
-    await expect(openAiEmbedder({ baseUrl: stub.url, model: 'm', timeoutMs: 200 })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    await expect(openAiEmbedder({ baseUrl: 'http://127.0.0.1:9', model: 'm', timeoutMs: 200 })).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+    await expect(openAiEmbedder({ baseUrl: stub.url, model: 'm', timeoutMs: 200 })).rejects.toMatchObject({
+      code: 'TIMEOUT',
+    });
+    await expect(openAiEmbedder({ baseUrl: 'http://127.0.0.1:9', model: 'm', timeoutMs: 200 })).rejects.toMatchObject({
+      code: 'DEPENDENCY_UNAVAILABLE',
+    });
   });
 
   test('the settings choose the model, and say what is missing', async () => {
     await using stub = await stubModel();
     const local = await createEmbedder({ EMBEDDING_PROVIDER: 'local' }, { log: quiet });
-    const remote = await createEmbedder({ EMBEDDING_PROVIDER: 'openai', EMBEDDING_BASE_URL: stub.url, EMBEDDING_MODEL: 'm' }, { log: quiet });
+    const remote = await createEmbedder(
+      { EMBEDDING_PROVIDER: 'openai', EMBEDDING_BASE_URL: stub.url, EMBEDDING_MODEL: 'm' },
+      { log: quiet },
+    );
     expect([local.modelId, local.dims, remote.modelId, remote.dims]).toEqual(['local-use-lite-en-1', 512, 'm', 256]);
-    await expect(createEmbedder({ EMBEDDING_PROVIDER: 'openai' }, { log: quiet })).rejects.toThrow('EMBEDDING_BASE_URL');
+    await expect(createEmbedder({ EMBEDDING_PROVIDER: 'openai' }, { log: quiet })).rejects.toThrow(
+      'EMBEDDING_BASE_URL',
+    );
     await local.close();
   });
 });

@@ -3,14 +3,28 @@ import { fakeSearchEngine } from '@novax/adapters/fakes/search-engine';
 import type { SearchDocument } from '@novax/domain/ports';
 import { type StubAnswer, type StubRequest, type StubServer, stubServer } from './stub-server.ts';
 
-const task = { taskUid: 1, indexUid: 'documents', status: 'enqueued', type: 'documentAdditionOrUpdate', enqueuedAt: '2026-01-02T03:04:05Z' };
-const doneTask = { ...task, uid: 1, status: 'succeeded', error: null, startedAt: task.enqueuedAt, finishedAt: task.enqueuedAt };
+const task = {
+  taskUid: 1,
+  indexUid: 'documents',
+  status: 'enqueued',
+  type: 'documentAdditionOrUpdate',
+  enqueuedAt: '2026-01-02T03:04:05Z',
+};
+const doneTask = {
+  ...task,
+  uid: 1,
+  status: 'succeeded',
+  error: null,
+  startedAt: task.enqueuedAt,
+  finishedAt: task.enqueuedAt,
+};
 
 /** A stub that keeps documents and parses the filters it is sent, refusing any other. */
 export async function meiliStub(): Promise<StubServer> {
   const engine = fakeSearchEngine();
   return stubServer(async (request): Promise<StubAnswer> => {
-    if (request.headers.authorization !== 'Bearer master') return { status: 403, body: { message: 'no key', code: 'invalid_api_key', type: 'auth', link: '' } };
+    if (request.headers.authorization !== 'Bearer master')
+      return { status: 403, body: { message: 'no key', code: 'invalid_api_key', type: 'auth', link: '' } };
     const route = `${request.method} ${request.path.replace(/^\/indexes\/[^/]+/, '/indexes/:index').replace(/^\/tasks\/.*/, '/tasks/:id')}`;
     switch (route) {
       case 'GET /health':
@@ -35,12 +49,28 @@ export async function meiliStub(): Promise<StubServer> {
 
   async function search(request: StubRequest): Promise<StubAnswer> {
     const { q, filter, limit } = request.json<{ q: string; filter: string[]; limit: number }>();
-    const equal = new Map(filter.map((one) => /^(\w+) = "((?:[^"\\]|\\.)*)"$/.exec(one) ?? []).map(([, field, value]) => [field, value?.replace(/\\(.)/g, '$1')]));
+    const equal = new Map(
+      filter
+        .map((one) => /^(\w+) = "((?:[^"\\]|\\.)*)"$/.exec(one) ?? [])
+        .map(([, field, value]) => [field, value?.replace(/\\(.)/g, '$1')]),
+    );
     const organizationId = equal.get('organizationId');
     if (organizationId === undefined || equal.size !== filter.length) {
-      return { status: 400, body: { message: 'filter', code: 'invalid_search_filter', type: 'invalid_request', link: '' } };
+      return {
+        status: 400,
+        body: { message: 'filter', code: 'invalid_search_filter', type: 'invalid_request', link: '' },
+      };
     }
     const hits = await engine.query({ organizationId, q, projectId: equal.get('projectId') ?? null, limit });
-    return { body: { hits: hits.map(({ id, score, snippet }) => ({ id, _rankingScore: score, _formatted: { id, content: snippet } })), query: q } };
+    return {
+      body: {
+        hits: hits.map(({ id, score, snippet }) => ({
+          id,
+          _rankingScore: score,
+          _formatted: { id, content: snippet },
+        })),
+        query: q,
+      },
+    };
   }
 }

@@ -57,7 +57,11 @@ const kinds: Record<string, () => Promise<Jobs>> = {
 };
 
 function embed(id = uniqueName()): JobRequest & { name: 'embed-document' } {
-  return { name: 'embed-document', id, payload: { organizationId: randomUUID(), documentId: randomUUID(), event: null } };
+  return {
+    name: 'embed-document',
+    id,
+    payload: { organizationId: randomUUID(), documentId: randomUUID(), event: null },
+  };
 }
 
 const noDead = async (): Promise<void> => undefined;
@@ -69,9 +73,16 @@ describe.each(Object.entries(kinds))('job queue: %s', (_, make) => {
     const seen: JobRun[] = [];
     await at.queue.add([request]);
     expect((await at.queue.counts()).embedding).toEqual({ waiting: 1, active: 0, delayed: 0, failed: 0 });
-    const stop = await at.worker.run({ queue: 'embedding', concurrency: 4, handle: async (job) => void seen.push(job), onDead: noDead });
+    const stop = await at.worker.run({
+      queue: 'embedding',
+      concurrency: 4,
+      handle: async (job) => void seen.push(job),
+      onDead: noDead,
+    });
     await eventually(() => expect(seen).toEqual([{ ...request, attempt: 1 }]));
-    await eventually(async () => expect((await at.queue.counts()).embedding).toEqual({ waiting: 0, active: 0, delayed: 0, failed: 0 }));
+    await eventually(async () =>
+      expect((await at.queue.counts()).embedding).toEqual({ waiting: 0, active: 0, delayed: 0, failed: 0 }),
+    );
     await stop();
   });
 
@@ -82,7 +93,12 @@ describe.each(Object.entries(kinds))('job queue: %s', (_, make) => {
     await at.queue.add([request]);
     expect((await at.queue.counts()).embedding.waiting).toBe(1);
     let calls = 0;
-    const stop = await at.worker.run({ queue: 'embedding', concurrency: 1, handle: async () => void (calls += 1), onDead: noDead });
+    const stop = await at.worker.run({
+      queue: 'embedding',
+      concurrency: 1,
+      handle: async () => void (calls += 1),
+      onDead: noDead,
+    });
     await eventually(async () => expect([calls, (await at.queue.counts()).embedding.active]).toEqual([1, 0]));
     await at.queue.add([request]);
     await eventually(() => expect(calls).toBe(2));
@@ -93,7 +109,12 @@ describe.each(Object.entries(kinds))('job queue: %s', (_, make) => {
     await using at = await make();
     await at.queue.add([embed(), { name: 'refresh-views', id: uniqueName(), payload: {} }]);
     const seen: string[] = [];
-    const stop = await at.worker.run({ queue: 'view-refresh', concurrency: 1, handle: async ({ name }) => void seen.push(name), onDead: noDead });
+    const stop = await at.worker.run({
+      queue: 'view-refresh',
+      concurrency: 1,
+      handle: async ({ name }) => void seen.push(name),
+      onDead: noDead,
+    });
     await eventually(() => expect(seen).toEqual(['refresh-views']));
     await stop();
     expect((await at.queue.counts()).embedding.waiting).toBe(1);
@@ -124,7 +145,9 @@ describe.each(Object.entries(kinds))('job queue: %s', (_, make) => {
     await eventually(() => expect(dead).toHaveLength(1));
     expect(attempts).toEqual([1, 2, 3, 4, 5]);
     expect(dead).toEqual([[request, 'no 5']]);
-    await eventually(async () => expect((await at.queue.counts()).embedding).toEqual({ waiting: 0, active: 0, delayed: 0, failed: 0 }));
+    await eventually(async () =>
+      expect((await at.queue.counts()).embedding).toEqual({ waiting: 0, active: 0, delayed: 0, failed: 0 }),
+    );
     await at.queue.add([request]);
     await eventually(() => expect(attempts).toHaveLength(6));
     await stop();
@@ -218,7 +241,12 @@ describe.each(Object.entries(kinds))('job queue: %s', (_, make) => {
   test('a schedule repeats, and a second one of the same key replaces the first', async () => {
     await using at = await make();
     const seen: string[] = [];
-    const stop = await at.worker.run({ queue: 'maintenance', concurrency: 1, handle: async ({ name }) => void seen.push(name), onDead: noDead });
+    const stop = await at.worker.run({
+      queue: 'maintenance',
+      concurrency: 1,
+      handle: async ({ name }) => void seen.push(name),
+      onDead: noDead,
+    });
     await at.queue.schedule('owed', 40, { name: 'reconcile-owed-work', payload: {} });
     await eventually(() => expect(seen.length).toBeGreaterThanOrEqual(3));
     await at.queue.schedule('owed', 40, { name: 'ensure-partitions', payload: {} });
@@ -238,8 +266,11 @@ describe.each(Object.entries(kinds))('job queue: %s', (_, make) => {
 describe('job queue: on the server', () => {
   test('a server that may evict jobs is refused by queue and worker, in words that say the mend', async () => {
     const options = { url: servers().cacheRedisUrl, log: quiet, prefix: uniqueName() };
-    for (const refused of [connectJobQueue(options), connectJobWorker(options)]) {
-      await expect(refused).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringMatching(/allkeys-lru.*CONFIG SET maxmemory-policy noeviction/s) });
+    for (const connect of [connectJobQueue, connectJobWorker]) {
+      await expect(connect(options)).rejects.toMatchObject({
+        code: 'INTERNAL',
+        message: expect.stringMatching(/allkeys-lru.*CONFIG SET maxmemory-policy noeviction/s),
+      });
     }
   });
 
@@ -264,24 +295,32 @@ describe('job queue: on the server', () => {
     expect(reports).toBe(3);
   });
 
-  test.each(['cut', 'stall'] as const)('with the server away (%s) adding fails within seconds, and works again afterwards', async (loss) => {
-    await using proxy = await tcpProxy(servers().queueRedisUrl);
-    const queue = await connectJobQueue({ url: proxy.url, log: quiet, prefix: uniqueName() });
-    proxy[loss]();
-    const started = performance.now();
-    await expect(queue.add([embed()])).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
-    await expect(queue.ping()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
-    expect(performance.now() - started).toBeLessThan(5000);
-    proxy.mend();
-    const request = embed();
-    await eventually(() => queue.add([request]));
-    await queue.close();
-  });
+  test.each(['cut', 'stall'] as const)(
+    'with the server away (%s) adding fails within seconds, and works again afterwards',
+    async (loss) => {
+      await using proxy = await tcpProxy(servers().queueRedisUrl);
+      const queue = await connectJobQueue({ url: proxy.url, log: quiet, prefix: uniqueName() });
+      proxy[loss]();
+      const started = performance.now();
+      await expect(queue.add([embed()])).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+      await expect(queue.ping()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+      expect(performance.now() - started).toBeLessThan(5000);
+      proxy.mend();
+      const request = embed();
+      await eventually(() => queue.add([request]));
+      await queue.close();
+    },
+  );
 
   test.each(['cut', 'stall'] as const)('a worker stops within seconds while its server is away (%s)', async (loss) => {
     await using proxy = await tcpProxy(servers().queueRedisUrl);
     const worker = await connectJobWorker({ url: proxy.url, log: quiet, prefix: uniqueName() });
-    const stop = await worker.run({ queue: 'embedding', concurrency: 1, handle: async () => undefined, onDead: noDead });
+    const stop = await worker.run({
+      queue: 'embedding',
+      concurrency: 1,
+      handle: async () => undefined,
+      onDead: noDead,
+    });
     proxy[loss]();
     const started = performance.now();
     await stop();
@@ -294,7 +333,12 @@ describe('job queue: on the server', () => {
     const queue = await connectJobQueue({ url: servers().queueRedisUrl, log: quiet, prefix });
     const worker = await connectJobWorker({ url: proxy.url, log: quiet, prefix });
     const seen: string[] = [];
-    const stop = await worker.run({ queue: 'embedding', concurrency: 1, handle: async ({ id }) => void seen.push(id), onDead: noDead });
+    const stop = await worker.run({
+      queue: 'embedding',
+      concurrency: 1,
+      handle: async ({ id }) => void seen.push(id),
+      onDead: noDead,
+    });
     for (let lossCount = 0; lossCount < 3; lossCount++) {
       const request = embed();
       proxy.cut();

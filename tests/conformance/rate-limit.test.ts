@@ -27,7 +27,12 @@ describe.each(Object.entries(kinds))('rate limiter: %s', (_, make) => {
     const key = uniqueName();
     const taken = [];
     for (let call = 0; call < 4; call++) taken.push(await limiter.take(key, 3, 60_000));
-    expect(taken.map(({ admitted, remaining }) => [admitted, remaining])).toEqual([[true, 2], [true, 1], [true, 0], [false, 0]]);
+    expect(taken.map(({ admitted, remaining }) => [admitted, remaining])).toEqual([
+      [true, 2],
+      [true, 1],
+      [true, 0],
+      [false, 0],
+    ]);
     expect(taken.map(({ limit }) => limit)).toEqual([3, 3, 3, 3]);
     expect(taken[0]?.retryAfterMs).toBe(0);
     expect(taken[3]?.retryAfterMs).toBeGreaterThan(55_000);

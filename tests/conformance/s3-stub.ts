@@ -42,6 +42,10 @@ export async function s3Stub(bucket: string): Promise<StubServer> {
   }
 
   function error(status: number, code: string): StubAnswer {
-    return { status, body: `<Error><Code>${code}</Code><Message>${code}</Message></Error>`, headers: { 'content-type': 'application/xml' } };
+    return {
+      status,
+      body: `<Error><Code>${code}</Code><Message>${code}</Message></Error>`,
+      headers: { 'content-type': 'application/xml' },
+    };
   }
 }

@@ -15,13 +15,13 @@ const realKey = process.env['MEILI_MASTER_KEY'] ?? '';
 if (!realUrl) process.stderr.write('SKIPPED: search engine conformance on a real Meilisearch; MEILI_URL names none\n');
 
 const kinds: Record<string, () => Promise<{ engine: SearchEngine } & AsyncDisposable>> = {
-  fake: async () => ({ engine: fakeSearchEngine(), [Symbol.asyncDispose]: async () => undefined }),
+  'fake': async () => ({ engine: fakeSearchEngine(), [Symbol.asyncDispose]: async () => undefined }),
   'Meilisearch stub': async () => {
     const stub = await meiliStub();
     const engine = meiliSearchEngine({ url: stub.url, apiKey: 'master', log: quiet });
     return { engine, [Symbol.asyncDispose]: () => stub[Symbol.asyncDispose]() };
   },
-  Meilisearch: async () => {
+  'Meilisearch': async () => {
     const indexName = uniqueName();
     const engine = meiliSearchEngine({ url: realUrl ?? '', apiKey: realKey, log: quiet, indexName });
     const client = new Meilisearch({ host: realUrl ?? '', apiKey: realKey });
@@ -54,7 +54,12 @@ for (const [kind, make] of Object.entries(kinds)) {
       await at.engine.upsert([document]);
       for (const q of ['tides', 'moon']) {
         await eventually(async () => {
-          const [hit] = await at.engine.query({ organizationId: document.organizationId, q, projectId: null, limit: 10 });
+          const [hit] = await at.engine.query({
+            organizationId: document.organizationId,
+            q,
+            projectId: null,
+            limit: 10,
+          });
           expect(hit?.id).toBe(document.id);
           expect(hit?.score).toBeGreaterThan(0);
           expect(hit?.score).toBeLessThanOrEqual(1);
@@ -82,7 +87,9 @@ for (const [kind, make] of Object.entries(kinds)) {
       const document = aDocument();
       await at.engine.upsert([document]);
       await at.engine.upsert([{ ...document, content: 'The wind bends the trees.' }]);
-      await eventually(async () => expect(await found(at.engine, document.organizationId, 'wind')).toEqual([document.id]));
+      await eventually(async () =>
+        expect(await found(at.engine, document.organizationId, 'wind')).toEqual([document.id]),
+      );
       expect(await found(at.engine, document.organizationId, 'moon')).toEqual([]);
       await at.engine.remove([document.id, randomUUID()]);
       await eventually(async () => expect(await found(at.engine, document.organizationId, 'wind')).toEqual([]));
@@ -93,7 +100,9 @@ for (const [kind, make] of Object.entries(kinds)) {
       await at.engine.ensureIndex();
       const organizationId = randomUUID();
       const best = aDocument({ organizationId, title: 'Volcano' });
-      const others = Array.from({ length: 5 }, () => aDocument({ organizationId, content: 'A long text that says volcano once, near its end.' }));
+      const others = Array.from({ length: 5 }, () =>
+        aDocument({ organizationId, content: 'A long text that says volcano once, near its end.' }),
+      );
       await at.engine.upsert([...others, best]);
       await eventually(async () => expect(await found(at.engine, organizationId, 'volcano')).toHaveLength(6));
       const hits = await at.engine.query({ organizationId, q: 'volcano', projectId: null, limit: 3 });
@@ -110,7 +119,9 @@ for (const [kind, make] of Object.entries(kinds)) {
       await at.engine.remove([]);
       await at.engine.ensureIndex();
       await at.engine.ping();
-      await eventually(async () => expect(await found(at.engine, document.organizationId, 'moon')).toEqual([document.id]));
+      await eventually(async () =>
+        expect(await found(at.engine, document.organizationId, 'moon')).toEqual([document.id]),
+      );
     });
   });
 }
@@ -123,7 +134,13 @@ describe('search engine: Meilisearch away', () => {
     await using stub = await meiliStub();
     const engine = meiliSearchEngine({ url: url ?? stub.url, apiKey, log: quiet });
     const query = { organizationId: randomUUID(), q: 'x', projectId: null, limit: 1 };
-    for (const call of [() => engine.query(query), () => engine.upsert([aDocument()]), () => engine.remove(['x']), () => engine.ensureIndex(), () => engine.ping()]) {
+    for (const call of [
+      () => engine.query(query),
+      () => engine.upsert([aDocument()]),
+      () => engine.remove(['x']),
+      () => engine.ensureIndex(),
+      () => engine.ping(),
+    ]) {
       await expect(call()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
     }
   });
@@ -131,6 +148,8 @@ describe('search engine: Meilisearch away', () => {
   test('a server that never answers is given up in time', async () => {
     await using stub = await stubServer(() => null);
     const engine = meiliSearchEngine({ url: stub.url, apiKey: 'k', log: quiet, timeoutMs: 200 });
-    await expect(engine.query({ organizationId: 'o', q: 'x', projectId: null, limit: 1 })).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+    await expect(engine.query({ organizationId: 'o', q: 'x', projectId: null, limit: 1 })).rejects.toMatchObject({
+      code: 'DEPENDENCY_UNAVAILABLE',
+    });
   });
 });

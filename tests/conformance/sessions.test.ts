@@ -21,7 +21,10 @@ afterAll(() => closeRedis(redis));
 const kinds = {
   fake: () => {
     const clock = { at: 0, now: () => new Date(clock.at) };
-    return { cache: fakeSessionCache(clock), age: async (_: string, seconds: number) => void (clock.at += seconds * 1000) };
+    return {
+      cache: fakeSessionCache(clock),
+      age: async (_: string, seconds: number) => void (clock.at += seconds * 1000),
+    };
   },
   valkey: () => ({
     cache: redisSessionCache(redis),
@@ -80,18 +83,29 @@ describe.each(Object.entries(kinds))('session cache: %s', (_, make) => {
 });
 
 describe('session cache: with the server away', () => {
-  test.each(['cut', 'stall'] as const)('calls fail with DEPENDENCY_UNAVAILABLE and work again afterwards (%s)', async (loss) => {
-    await using proxy = await tcpProxy(servers().queueRedisUrl);
-    const own = await connectRedis({ url: proxy.url, log: quiet, name: 'test', mode: 'fail-fast', commandTimeoutMs: 200 });
-    const cache = redisSessionCache(own);
-    const sid = uniqueName();
-    proxy[loss]();
-    await expect(cache.get(sid)).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
-    await expect(cache.set(sid, { sessionId: sid, userId: sid })).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
-    proxy.mend();
-    await expect.poll(() => cache.get(sid).catch(() => 'away'), { timeout: 5000 }).not.toBe('away');
-    await closeRedis(own);
-  });
+  test.each(['cut', 'stall'] as const)(
+    'calls fail with DEPENDENCY_UNAVAILABLE and work again afterwards (%s)',
+    async (loss) => {
+      await using proxy = await tcpProxy(servers().queueRedisUrl);
+      const own = await connectRedis({
+        url: proxy.url,
+        log: quiet,
+        name: 'test',
+        mode: 'fail-fast',
+        commandTimeoutMs: 200,
+      });
+      const cache = redisSessionCache(own);
+      const sid = uniqueName();
+      proxy[loss]();
+      await expect(cache.get(sid)).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+      await expect(cache.set(sid, { sessionId: sid, userId: sid })).rejects.toMatchObject({
+        code: 'DEPENDENCY_UNAVAILABLE',
+      });
+      proxy.mend();
+      await expect.poll(() => cache.get(sid).catch(() => 'away'), { timeout: 5000 }).not.toBe('away');
+      await closeRedis(own);
+    },
+  );
 
   test('a server that never answers is reported within the connection time', async () => {
     await expect(

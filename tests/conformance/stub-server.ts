@@ -24,7 +24,9 @@ export interface StubServer extends AsyncDisposable {
 }
 
 /** Starts it on a free loopback port. An answer of `null` leaves the caller waiting. */
-export async function stubServer(answer: (request: StubRequest) => StubAnswer | null | Promise<StubAnswer | null>): Promise<StubServer> {
+export async function stubServer(
+  answer: (request: StubRequest) => StubAnswer | null | Promise<StubAnswer | null>,
+): Promise<StubServer> {
   const requests: StubRequest[] = [];
   const server = createServer((incoming, response) => {
     const chunks: Buffer[] = [];

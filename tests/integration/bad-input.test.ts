@@ -4,6 +4,7 @@ import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { errorTable, isErrorCode } from '@novax/contracts/errors';
 import { batchCallsMax, bodyBytesMax } from '@novax/contracts/limits';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Person } from '../kit/actors.ts';
 import { startTestApi, type TestApi } from '../kit/api.ts';
@@ -181,6 +182,17 @@ describe('values', () => {
     }
   });
 
+  test('no text at all makes a search by words fail', async () => {
+    const text = fc.string({ unit: fc.constantFrom('-', '"', ' ', 'a', 'or', 'OR', '(', ')', '&', '|', '!', '<', '>', ':', '*', '\\', "'", 'é', '😀'), minLength: 1, maxLength: 250 });
+    await fc.assert(
+      fc.asyncProperty(text, async (q) => {
+        const answer = await ask('search.query', { organizationId: world.ids.organizationId, q, mode: 'fulltext' });
+        expect(q.trim() === '' ? [400] : [200], answer.text).toContain(answer.status);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   test('settings that hold a NUL, deep nesting or a million keys are refused or kept, never an error of ours', async () => {
     const { organizationId: id } = world.ids;
     for (const settings of [{ a: '\0' }, { 'a\0': 1 }, JSON.parse(deep(500)), Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`k${n}`, n]))]) {
@@ -242,7 +254,7 @@ describe('requests', () => {
       socket.on('data', (chunk) => (heard += chunk.toString()));
       socket.on('error', () => undefined);
       socket.end(raw);
-      await once(socket, 'close');
+      await new Promise((resolve) => socket.once('close', resolve));
       expect(heard === '' || /^HTTP\/1\.1 (400|431)/.test(heard), heard.slice(0, 100)).toBe(true);
     }
     expect((await call(api.url, 'users.me', { input: {}, authorization: owner.authorization })).status).toBe(200);

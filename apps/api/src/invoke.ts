@@ -94,6 +94,13 @@ export function createChain(options: ChainOptions): Chain {
     return answer;
   }
 
+  /** Our own failures with their causes; what the caller did wrong in one line. */
+  function report(error: AppError, path: string, request: RequestFacts): void {
+    const { requestId } = request.call;
+    if (error.code === 'INTERNAL') log.error({ requestId, procedure: path, code: error.code, err: error }, 'call failed');
+    else log.info({ requestId, procedure: path, code: error.code, detail: error.message }, 'call refused');
+  }
+
   return {
     procedures: options.procedures,
     async invoke(path, rawInput, request) {
@@ -111,8 +118,7 @@ export function createChain(options: ChainOptions): Chain {
       } catch (thrown) {
         const error = thrown instanceof AppError ? thrown : new AppError('INTERNAL', { cause: thrown });
         code = error.code;
-        const level = error.code === 'INTERNAL' ? 'error' : 'debug';
-        log[level]({ requestId: request.call.requestId, procedure: path, code, err: error }, 'call failed');
+        report(error, path, request);
         throw error;
       } finally {
         metrics.httpRequestDuration.observe(

@@ -30,7 +30,10 @@ export function fsBlobStore(options: { readonly folder: string }): BlobStore {
       await mkdir(dirname(draft), { recursive: true });
       try {
         // `flush` makes the bytes durable before the name appears.
-        await pipeline(body instanceof Uint8Array ? Readable.from([body]) : body, createWriteStream(draft, { flush: true }));
+        await pipeline(
+          body instanceof Uint8Array ? Readable.from([body]) : body,
+          createWriteStream(draft, { flush: true }),
+        );
         await mkdir(dirname(path), { recursive: true });
         await rename(draft, path);
       } catch (cause) {

@@ -58,7 +58,9 @@ export function s3BlobStore(options: S3Options): BlobStore {
       try {
         await pipeline(body, createWriteStream(spool, { mode: 0o600 }));
         const { size } = await stat(spool);
-        await reached(() => client.send(new PutObjectCommand({ ...target, Body: createReadStream(spool), ContentLength: size })));
+        await reached(() =>
+          client.send(new PutObjectCommand({ ...target, Body: createReadStream(spool), ContentLength: size })),
+        );
       } finally {
         await rm(spool, { force: true });
       }
@@ -79,7 +81,11 @@ export function s3BlobStore(options: S3Options): BlobStore {
       checkBlobPrefix(prefix);
       let next: string | undefined;
       do {
-        const page = { Bucket: options.bucket, Prefix: prefix, ...(next === undefined ? {} : { ContinuationToken: next }) };
+        const page = {
+          Bucket: options.bucket,
+          Prefix: prefix,
+          ...(next === undefined ? {} : { ContinuationToken: next }),
+        };
         const answer = await reached(() => client.send(new ListObjectsV2Command(page)));
         for (const { Key } of answer.Contents ?? []) if (Key !== undefined) yield Key;
         next = answer.IsTruncated ? answer.NextContinuationToken : undefined;
@@ -107,6 +113,9 @@ async function reached<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
-    throw new AppError('DEPENDENCY_UNAVAILABLE', { cause, detail: `object storage: ${cause instanceof Error ? cause.message : String(cause)}` });
+    throw new AppError('DEPENDENCY_UNAVAILABLE', {
+      cause,
+      detail: `object storage: ${cause instanceof Error ? cause.message : String(cause)}`,
+    });
   }
 }

@@ -19,7 +19,8 @@ export interface BlobEnv {
 export function createBlobStore(env: BlobEnv): BlobStore {
   const wanted = env.STORAGE_DRIVER === 'fs' ? (['STORAGE_DIR'] as const) : s3Settings;
   const missing = wanted.filter((name) => !env[name]);
-  if (missing.length > 0) throw new AppError('INTERNAL', { detail: `STORAGE_DRIVER=${env.STORAGE_DRIVER} needs ${missing.join(', ')}` });
+  if (missing.length > 0)
+    throw new AppError('INTERNAL', { detail: `STORAGE_DRIVER=${env.STORAGE_DRIVER} needs ${missing.join(', ')}` });
   if (env.STORAGE_DRIVER === 'fs') return fsBlobStore({ folder: env.STORAGE_DIR ?? '' });
   return s3BlobStore({
     endpoint: env.S3_ENDPOINT ?? '',

@@ -47,7 +47,8 @@ export interface BusNames {
 
 /** The public names, or the same behind a namespace of letters and digits. */
 export function busNames(namespace?: string): BusNames {
-  if (namespace === undefined) return { events: eventStream, deadLetters: deadLetterStream, subject: (subject) => subject };
+  if (namespace === undefined)
+    return { events: eventStream, deadLetters: deadLetterStream, subject: (subject) => subject };
   const prefix = namespace.toUpperCase();
   return {
     events: `${prefix}_${eventStream}`,
@@ -57,7 +58,10 @@ export function busNames(namespace?: string): BusNames {
 }
 
 /** Both streams as they must be. The second keeps the advisories about given-up events, which nobody else would hear. */
-export function streamConfigs(names: BusNames, timings: BusTimings): readonly (Partial<StreamConfig> & { name: string })[] {
+export function streamConfigs(
+  names: BusNames,
+  timings: BusTimings,
+): readonly (Partial<StreamConfig> & { name: string })[] {
   const common = { retention: RetentionPolicy.Limits, storage: StorageType.File, num_replicas: timings.replicas };
   return [
     {
@@ -70,7 +74,9 @@ export function streamConfigs(names: BusNames, timings: BusTimings): readonly (P
     {
       ...common,
       name: names.deadLetters,
-      subjects: ['MAX_DELIVERIES', 'MSG_TERMINATED'].map((kind) => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${names.events}.>`),
+      subjects: ['MAX_DELIVERIES', 'MSG_TERMINATED'].map(
+        (kind) => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${names.events}.>`,
+      ),
       max_age: nanos(timings.maxAgeMs),
     },
   ];
@@ -80,7 +86,11 @@ export function streamConfigs(names: BusNames, timings: BusTimings): readonly (P
  * A durable pull consumer as it must be. The server's own `backoff` stays unset: it would replace `ack_wait` and does not apply to refusals,
  * whose delays are given with each of them.
  */
-export function consumerConfig(name: string, subjects: readonly string[], timings: BusTimings): Partial<ConsumerConfig> {
+export function consumerConfig(
+  name: string,
+  subjects: readonly string[],
+  timings: BusTimings,
+): Partial<ConsumerConfig> {
   return {
     durable_name: name,
     ack_policy: AckPolicy.Explicit,
@@ -93,7 +103,11 @@ export function consumerConfig(name: string, subjects: readonly string[], timing
 }
 
 /** Makes a stream, or changes what differs; what a server cannot change is an INTERNAL error that names it. */
-export async function repairStream(jsm: JetStreamManager, wanted: Partial<StreamConfig> & { name: string }, log: Logger): Promise<void> {
+export async function repairStream(
+  jsm: JetStreamManager,
+  wanted: Partial<StreamConfig> & { name: string },
+  log: Logger,
+): Promise<void> {
   const found = await orNull(() => jsm.streams.info(wanted.name));
   if (found === null) {
     await jsm.streams.add(wanted);
@@ -119,7 +133,10 @@ export async function repairConsumer(
     return;
   }
   // A server may answer a single filter in the singular field.
-  const config = { ...found.config, filter_subjects: found.config.filter_subjects ?? [found.config.filter_subject ?? '>'] };
+  const config = {
+    ...found.config,
+    filter_subjects: found.config.filter_subjects ?? [found.config.filter_subject ?? '>'],
+  };
   const differences = differing(config, wanted);
   if (differences.length === 0) return;
   refuseFixed(`consumer ${name}`, differences, ['ack_policy', 'deliver_policy', 'replay_policy']);
@@ -143,7 +160,9 @@ function sorted(value: unknown): unknown {
 function refuseFixed(what: string, differences: readonly string[], fixed: readonly string[]): void {
   const stuck = differences.filter((name) => fixed.includes(name));
   if (stuck.length === 0) return;
-  throw new AppError('INTERNAL', { detail: `${what} exists with another ${stuck.join(', ')}, which cannot be changed; remove it and start again` });
+  throw new AppError('INTERNAL', {
+    detail: `${what} exists with another ${stuck.join(', ')}, which cannot be changed; remove it and start again`,
+  });
 }
 
 async function orNull<T>(work: () => Promise<T>): Promise<T | null> {

@@ -32,7 +32,7 @@ export function runConsumer(options: ConsumerLoopOptions): () => Promise<void> {
 }
 
 async function consumeUntil(options: ConsumerLoopOptions, stop: AbortSignal): Promise<void> {
-  for (let failures = 0; !stop.aborted; ) {
+  for (let failures = 0; !stop.aborted;) {
     try {
       const puller = await options.open();
       try {
@@ -65,7 +65,10 @@ async function handleOne(message: PulledMessage, options: ConsumerLoopOptions): 
     await within(options.handleWithinMs, options.handle(event));
   } catch (thrown) {
     const delayMs = Math.min(options.retryBaseMs * 2 ** (message.delivery - 1), retryCapMs);
-    log.warn({ err: thrown, eventId: event.id, type: event.type, delayMs }, 'event was not handled; delivered again later');
+    log.warn(
+      { err: thrown, eventId: event.id, type: event.type, delayMs },
+      'event was not handled; delivered again later',
+    );
     message.refuse(delayMs);
     return;
   } finally {

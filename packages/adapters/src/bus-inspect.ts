@@ -1,5 +1,6 @@
 /** A look at the event bus that changes nothing: what differs from how streams and consumers must be. */
 import { connect, credsAuthenticator } from 'nats';
+import { natsAddress } from './nats-address.ts';
 import { busNames, consumerConfig, defaultTimings, differing, streamConfigs } from './bus-config.ts';
 
 export interface BusInspection {
@@ -12,7 +13,7 @@ export interface BusInspection {
 export async function inspectBus(options: { url: string; credentials?: string }): Promise<BusInspection> {
   const { url, credentials } = options;
   const nc = await connect({
-    servers: url.split(','),
+    ...natsAddress(url),
     name: 'novax-doctor',
     timeout: 2000,
     maxReconnectAttempts: 0,

@@ -40,9 +40,13 @@ export function pullFrom(
   // The server forgets requests of a lost connection.
   const leave = onReconnect(answered);
   const ask = (): void => {
-    nc.publish(`$JS.API.CONSUMER.MSG.NEXT.${consumer.stream}.${consumer.name}`, JSON.stringify({ batch: 1, expires: waitMs * 1e6 }), {
-      reply: inbox,
-    });
+    nc.publish(
+      `$JS.API.CONSUMER.MSG.NEXT.${consumer.stream}.${consumer.name}`,
+      JSON.stringify({ batch: 1, expires: waitMs * 1e6 }),
+      {
+        reply: inbox,
+      },
+    );
     // The server's own answer may be lost with a connection; never wait for it longer than this.
     asked = setTimeout(answered, waitMs + 1000);
   };
@@ -78,6 +82,7 @@ export function pullFrom(
 function goneError(status: Msg): Error | undefined {
   const code = status.headers?.code ?? 0;
   const description = status.headers?.description ?? '';
-  if (code === 503 || code === 400 || (code === 409 && /deleted/i.test(description))) return new NatsError(description || 'consumer is gone', `${code}`);
+  if (code === 503 || code === 400 || (code === 409 && /deleted/i.test(description)))
+    return new NatsError(description || 'consumer is gone', `${code}`);
   return undefined;
 }

@@ -4,11 +4,27 @@ import type { EventBus, PublishResult } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import { retry } from '@novax/runtime/retry';
-import { connect, type ConnectionOptions, credsAuthenticator, headers, type JetStreamClient, type NatsConnection } from 'nats';
-import { type BusTimings, busNames, consumerConfig, defaultTimings, repairConsumer, repairStream, streamConfigs } from './bus-config.ts';
+import {
+  connect,
+  type ConnectionOptions,
+  credsAuthenticator,
+  headers,
+  type JetStreamClient,
+  type NatsConnection,
+} from 'nats';
+import {
+  type BusTimings,
+  busNames,
+  consumerConfig,
+  defaultTimings,
+  repairConsumer,
+  repairStream,
+  streamConfigs,
+} from './bus-config.ts';
 import { runConsumer } from './bus-consumer.ts';
 import { pullFrom } from './bus-pull.ts';
 import { coalescedHints } from './hints.ts';
+import { natsAddress } from './nats-address.ts';
 
 export interface BusOptions extends Partial<BusTimings> {
   readonly url: string;
@@ -116,23 +132,20 @@ async function firstConnection(options: BusOptions): Promise<NatsConnection> {
     reconnectJitter: 250,
     pingInterval: 10_000,
     maxPingOut: 2,
-    ...(options.credentials === undefined ? {} : { authenticator: credsAuthenticator(new TextEncoder().encode(options.credentials)) }),
+    ...(options.credentials === undefined
+      ? {}
+      : { authenticator: credsAuthenticator(new TextEncoder().encode(options.credentials)) }),
   };
   try {
-    return await retry(() => connect(settings), { attempts: Infinity, baseMs: 200, capMs: 1000, when: () => Date.now() < deadline });
+    return await retry(() => connect(settings), {
+      attempts: Infinity,
+      baseMs: 200,
+      capMs: 1000,
+      when: () => Date.now() < deadline,
+    });
   } catch (cause) {
     throw unavailable(cause);
   }
-}
-
-/** Servers and credentials of `nats://user:password@host:port[,host:port…]`: the client library wants them apart. */
-export function natsAddress(urls: string): Pick<ConnectionOptions, 'servers' | 'user' | 'pass'> {
-  const parsed = urls.split(',').map((url) => new URL(url.includes('://') ? url : `nats://${url}`));
-  const [first] = parsed;
-  const servers = parsed.map(({ protocol, host }) => `${protocol}//${host}`);
-  return first === undefined || first.username === ''
-    ? { servers }
-    : { servers, user: decodeURIComponent(first.username), pass: decodeURIComponent(first.password) };
 }
 
 /** Sends in order with a bounded number unanswered; one failure is that event's result and nobody else's. */
@@ -166,7 +179,8 @@ async function publishOne(js: JetStreamClient, subject: string, event: Envelope)
 
 async function watchStatus(nc: NatsConnection, log: Logger, onReconnect: () => void): Promise<void> {
   for await (const status of nc.status()) {
-    if (status.type === 'disconnect' || status.type === 'error') log.warn({ status: status.type, data: status.data }, 'event bus trouble');
+    if (status.type === 'disconnect' || status.type === 'error')
+      log.warn({ status: status.type, data: status.data }, 'event bus trouble');
     else if (status.type === 'reconnect') {
       log.info('event bus is back');
       onReconnect();
@@ -185,11 +199,16 @@ async function reached<T>(work: () => Promise<T>): Promise<T> {
 }
 
 function unavailable(cause: unknown): AppError {
-  return new AppError('DEPENDENCY_UNAVAILABLE', { cause, detail: `event bus: ${cause instanceof Error ? cause.message : String(cause)}` });
+  return new AppError('DEPENDENCY_UNAVAILABLE', {
+    cause,
+    detail: `event bus: ${cause instanceof Error ? cause.message : String(cause)}`,
+  });
 }
 
 /** The timings that were given; an explicit undefined must not hide a default. */
 function defined(options: Partial<BusTimings>): Partial<BusTimings> {
-  const given = Object.keys(defaultTimings).map((name) => [name, new Map<string, unknown>(Object.entries(options)).get(name)] as const);
+  const given = Object.keys(defaultTimings).map(
+    (name) => [name, new Map<string, unknown>(Object.entries(options)).get(name)] as const,
+  );
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }

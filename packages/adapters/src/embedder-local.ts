@@ -38,7 +38,9 @@ interface Waiting {
 export function localEmbedder(options: LocalEmbedderOptions): Embedder {
   const script = options.script ?? new URL('./embedder-worker.ts', import.meta.url);
   const timeoutMs = options.timeoutMs ?? 60_000;
-  const threads = Array.from({ length: options.threads ?? Math.min(2, availableParallelism()) }, () => modelThread({ script, log: options.log, timeoutMs }));
+  const threads = Array.from({ length: options.threads ?? Math.min(2, availableParallelism()) }, () =>
+    modelThread({ script, log: options.log, timeoutMs }),
+  );
   const idle = [...threads];
   const queue: Waiting[] = [];
   let closed = false;
@@ -64,7 +66,9 @@ export function localEmbedder(options: LocalEmbedderOptions): Embedder {
     window,
     embed(texts) {
       if (closed) return Promise.reject(closedError());
-      const vectors = texts.map((text) => new Promise<Float32Array>((resolve, reject) => queue.push({ text, resolve, reject })));
+      const vectors = texts.map(
+        (text) => new Promise<Float32Array>((resolve, reject) => queue.push({ text, resolve, reject })),
+      );
       // Callers of the same moment share the batch.
       queueMicrotask(pump);
       return Promise.all(vectors);
@@ -80,7 +84,8 @@ export function localEmbedder(options: LocalEmbedderOptions): Embedder {
 async function settle(batch: readonly Waiting[], running: Promise<readonly Float32Array[]>): Promise<void> {
   try {
     const vectors = await running;
-    for (const [at, vector] of batch.map((_, index) => storedVector(vectors[index] ?? [])).entries()) batch[at]?.resolve(vector);
+    for (const [at, vector] of batch.map((_, index) => storedVector(vectors[index] ?? [])).entries())
+      batch[at]?.resolve(vector);
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     for (const waiting of batch) waiting.reject(error);

@@ -17,7 +17,9 @@ export async function openAiEmbedder(options: OpenAiEmbedderOptions): Promise<Em
   const raw = async (texts: readonly string[]): Promise<readonly (readonly number[])[]> => {
     // Servers refuse an empty text.
     const input = texts.map((text) => (text === '' ? ' ' : text));
-    const answer = answerSchema.safeParse(await postJson(options, 'embeddings', { model: options.model, input, encoding_format: 'float' }));
+    const answer = answerSchema.safeParse(
+      await postJson(options, 'embeddings', { model: options.model, input, encoding_format: 'float' }),
+    );
     if (!answer.success) throw broken(`something else than embeddings: ${answer.error.message}`);
     const vectors = answer.data.data.toSorted((a, b) => a.index - b.index);
     if (vectors.length !== texts.length || vectors.some(({ index }, at) => index !== at)) {

@@ -14,7 +14,11 @@ const model = await initModel(modelSource);
 
 port.on('message', (batch: Batch) => {
   void embed(batch).then(
-    (vectors) => port.postMessage({ id: batch.id, vectors }, vectors.map(({ buffer }) => buffer)),
+    (vectors) =>
+      port.postMessage(
+        { id: batch.id, vectors },
+        vectors.map(({ buffer }) => buffer),
+      ),
     (thrown: unknown) => port.postMessage({ id: batch.id, error: String(thrown) }),
   );
 });

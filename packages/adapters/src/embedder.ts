@@ -25,7 +25,9 @@ export interface EmbedderOptions {
 export async function createEmbedder(env: EmbedderEnv, options: EmbedderOptions): Promise<Embedder> {
   if (env.EMBEDDING_PROVIDER === 'local') return localEmbedder(options);
   if (!env.EMBEDDING_BASE_URL || !env.EMBEDDING_MODEL) {
-    throw new AppError('INTERNAL', { detail: 'EMBEDDING_PROVIDER=openai needs EMBEDDING_BASE_URL and EMBEDDING_MODEL' });
+    throw new AppError('INTERNAL', {
+      detail: 'EMBEDDING_PROVIDER=openai needs EMBEDDING_BASE_URL and EMBEDDING_MODEL',
+    });
   }
   return openAiEmbedder({
     baseUrl: env.EMBEDDING_BASE_URL,

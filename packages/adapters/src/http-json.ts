@@ -29,11 +29,18 @@ export async function postJson(server: JsonServer, path: string, body: unknown):
   }
 }
 
-async function once(server: JsonServer, { path, body }: { path: string; body: unknown }, deadline: number): Promise<Response> {
+async function once(
+  server: JsonServer,
+  { path, body }: { path: string; body: unknown },
+  deadline: number,
+): Promise<Response> {
   try {
     return await fetch(`${server.baseUrl.replace(/\/+$/, '')}/${path}`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(server.apiKey ? { authorization: `Bearer ${server.apiKey}` } : {}) },
+      headers: {
+        'content-type': 'application/json',
+        ...(server.apiKey ? { authorization: `Bearer ${server.apiKey}` } : {}),
+      },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(Math.max(1, deadline - Date.now())),
       redirect: 'error',
@@ -52,8 +59,12 @@ async function parsed(response: Response): Promise<unknown> {
 }
 
 function lost(cause: unknown): AppError {
-  if (cause instanceof Error && cause.name === 'TimeoutError') return new AppError('TIMEOUT', { cause, detail: 'model server took too long' });
-  return new AppError('DEPENDENCY_UNAVAILABLE', { cause, detail: `model server: ${cause instanceof Error ? cause.message : String(cause)}` });
+  if (cause instanceof Error && cause.name === 'TimeoutError')
+    return new AppError('TIMEOUT', { cause, detail: 'model server took too long' });
+  return new AppError('DEPENDENCY_UNAVAILABLE', {
+    cause,
+    detail: `model server: ${cause instanceof Error ? cause.message : String(cause)}`,
+  });
 }
 
 /** Seconds or an HTTP date (RFC 9110 §10.2.3). */

@@ -1,5 +1,6 @@
 /** Takes background jobs from BullMQ. */
 import type { JobWorker } from '@novax/domain/ports';
+import { pause } from '@novax/runtime/clock';
 import type { Logger } from '@novax/runtime/log';
 import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -23,7 +24,12 @@ const stallsMax = 5;
 
 /** Checks the server once and answers a worker. Throws DEPENDENCY_UNAVAILABLE, or INTERNAL when the server could evict jobs. */
 export async function connectJobWorker(options: WorkerConnectOptions): Promise<JobWorker> {
-  const probe = await connectRedis({ url: options.url, log: options.log, name: 'novax-job-worker-probe', mode: 'fail-fast' });
+  const probe = await connectRedis({
+    url: options.url,
+    log: options.log,
+    name: 'novax-job-worker-probe',
+    mode: 'fail-fast',
+  });
   try {
     await assertPolicy(probe, 'noeviction');
   } finally {
@@ -75,12 +81,23 @@ async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promis
   return async () => {
     stopping = true;
     await Promise.all(connections.map(settledRedis));
+    if (!(await answers(redis))) for (const connection of connections) connection.disconnect();
     await stopSweeping();
     await worker.close();
     await Promise.all(burials);
     await queue.close();
     await closeRedis(redis);
   };
+}
+
+/** False when a connection that seems up stays silent: waiting for it would hold up the end of the process. */
+async function answers(redis: Redis): Promise<boolean> {
+  if (redis.status !== 'ready') return false;
+  const answered = redis.ping().then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([answered, pause(2000).then(() => false)]);
 }
 
 /** The connection and every copy that will be made of it: a worker copies its own for waiting. */
@@ -122,7 +139,11 @@ function burial(at: { redis: Redis; lockPrefix: string; onDead: RunOptions['onDe
   };
 }
 
-function sweepRegularly(queue: Queue, bury: Bury, options: { everyMs: number; warn: (error: Error) => void }): () => Promise<void> {
+function sweepRegularly(
+  queue: Queue,
+  bury: Bury,
+  options: { everyMs: number; warn: (error: Error) => void },
+): () => Promise<void> {
   let running = sweep(queue, bury).catch(options.warn);
   const timer = setInterval(() => {
     running = running.then(() => sweep(queue, bury)).catch(options.warn);

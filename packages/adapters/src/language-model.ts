@@ -35,7 +35,9 @@ export async function askModel<S extends z.ZodType>(server: ChatServer, question
   for (let tries = 1; tries <= triesMax; tries++) {
     const body = { model: server.model, messages, temperature: 0, response_format: { type: 'json_object' } };
     const reply = replySchema.safeParse(await postJson(server, 'chat/completions', body));
-    const answer = question.answer.safeParse(reply.success ? jsonIn(reply.data.choices[0]?.message.content ?? '') : undefined);
+    const answer = question.answer.safeParse(
+      reply.success ? jsonIn(reply.data.choices[0]?.message.content ?? '') : undefined,
+    );
     if (answer.success) return answer.data;
     complaint = reply.success ? answer.error.message : reply.error.message;
   }

@@ -23,7 +23,11 @@ interface InHand {
 }
 
 /** A thread for `script`, which answers `{ id, texts }` with `{ id, vectors }` or `{ id, error }`. */
-export function modelThread(options: { readonly script: URL; readonly log: Logger; readonly timeoutMs: number }): ModelThread {
+export function modelThread(options: {
+  readonly script: URL;
+  readonly log: Logger;
+  readonly timeoutMs: number;
+}): ModelThread {
   let worker: Worker | undefined;
   let inHand: InHand | undefined;
   let lastId = 0;
@@ -41,12 +45,15 @@ export function modelThread(options: { readonly script: URL; readonly log: Logge
       if (worker !== started) return;
       worker = undefined;
       options.log.error({ err: error }, 'embedding thread ended; the next text starts another');
-      takeInHand()?.reject(new AppError('DEPENDENCY_UNAVAILABLE', { cause: error, detail: `embedding thread ended: ${error.message}` }));
+      takeInHand()?.reject(
+        new AppError('DEPENDENCY_UNAVAILABLE', { cause: error, detail: `embedding thread ended: ${error.message}` }),
+      );
     };
     started.on('message', (answer: Answer) => {
       if (answer.id !== inHand?.id) return;
       if (answer.vectors) takeInHand()?.resolve(answer.vectors);
-      else takeInHand()?.reject(new AppError('DEPENDENCY_UNAVAILABLE', { detail: `embedding failed: ${answer.error}` }));
+      else
+        takeInHand()?.reject(new AppError('DEPENDENCY_UNAVAILABLE', { detail: `embedding failed: ${answer.error}` }));
     });
     started.on('error', lost);
     started.on('exit', (code) => lost(new Error(`exit code ${code}`)));

@@ -69,7 +69,10 @@ export async function connectJobQueue(options: QueueConnectOptions): Promise<Job
           queueNames.map(async (name) => {
             const found = await queueOf(name).getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed');
             const waiting = (found['wait'] ?? 0) + (found['prioritized'] ?? 0);
-            return [name, { waiting, active: found['active'] ?? 0, delayed: found['delayed'] ?? 0, failed: found['failed'] ?? 0 }] as const;
+            return [
+              name,
+              { waiting, active: found['active'] ?? 0, delayed: found['delayed'] ?? 0, failed: found['failed'] ?? 0 },
+            ] as const;
           }),
         ),
       );
@@ -101,5 +104,8 @@ function jobOptions(name: JobRequest['name'], retryBaseMs = 1000): JobsOptions {
 export function parsedPayload(request: Omit<JobRequest, 'id'>): unknown {
   const parsed = jobs[request.name].payload.safeParse(request.payload);
   if (parsed.success) return parsed.data;
-  throw new AppError('INTERNAL', { cause: parsed.error, detail: `payload of job ${request.name} is not valid: ${parsed.error.message}` });
+  throw new AppError('INTERNAL', {
+    cause: parsed.error,
+    detail: `payload of job ${request.name} is not valid: ${parsed.error.message}`,
+  });
 }

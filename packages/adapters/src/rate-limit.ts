@@ -37,7 +37,12 @@ export function redisRateLimiter(redis: Redis): RateLimiter {
       const reply = await redisCall(() => evaluate(redis, [key, limit, windowMs]));
       invariant(Array.isArray(reply) && reply.length === 3, 'the rate limit script answers three numbers');
       const [admitted, remaining, waitUs] = reply.map(Number);
-      return { admitted: admitted === 1, limit, remaining: remaining ?? 0, retryAfterMs: Math.ceil((waitUs ?? 0) / 1000) };
+      return {
+        admitted: admitted === 1,
+        limit,
+        remaining: remaining ?? 0,
+        retryAfterMs: Math.ceil((waitUs ?? 0) / 1000),
+      };
     },
   };
 }

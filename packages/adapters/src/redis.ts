@@ -29,7 +29,9 @@ export interface RedisConnectOptions {
 /** Connects and waits until the server answers; later losses are mended for ever. Throws DEPENDENCY_UNAVAILABLE. */
 export async function connectRedis(options: RedisConnectOptions): Promise<Redis> {
   const redis = new Redis(options.url, connectionOptions(options));
-  const warn = throttled(1000, (err: Error) => options.log.warn({ err, connection: options.name }, 'redis connection trouble'));
+  const warn = throttled(1000, (err: Error) =>
+    options.log.warn({ err, connection: options.name }, 'redis connection trouble'),
+  );
   let last: Error | undefined;
   redis.on('error', (error: Error) => {
     last = error;
@@ -53,7 +55,10 @@ function connectionOptions(options: RedisConnectOptions): Omit<RedisOptions, 're
     connectionName: options.name,
     connectTimeout: 2000,
     keepAlive: 10_000,
-    retryStrategy: (times) => (options.keepTrying?.() === false ? null : Math.min(50 * 2 ** Math.min(times, 5), 1000) * (0.75 + Math.random() / 2)),
+    retryStrategy: (times) =>
+      options.keepTrying?.() === false
+        ? null
+        : Math.min(50 * 2 ** Math.min(times, 5), 1000) * (0.75 + Math.random() / 2),
     // After a failover the old primary answers READONLY: reconnect, and send the command again.
     reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
     enableOfflineQueue: !failFast,
@@ -110,7 +115,12 @@ export async function redisCall<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (thrown) {
     if (thrown instanceof AppError) throw thrown;
-    if (thrown instanceof Error && thrown.name === 'ReplyError' && !/^(OOM|LOADING|READONLY|MASTERDOWN)/.test(thrown.message)) throw thrown;
+    if (
+      thrown instanceof Error &&
+      thrown.name === 'ReplyError' &&
+      !/^(OOM|LOADING|READONLY|MASTERDOWN)/.test(thrown.message)
+    )
+      throw thrown;
     throw unavailable(thrown, 'redis call failed');
   }
 }

@@ -45,7 +45,8 @@ export function meiliSearchEngine(options: MeiliOptions): SearchEngine {
         // Making an index that exists is a failed task, not a refused request; neither matters.
         await client.createIndex(name, { primaryKey: 'id' }).waitTask();
         const task = await index.updateSettings(settings).waitTask();
-        if (task.status !== 'succeeded') throw new Error(`settings of index ${name}: ${task.error?.message ?? task.status}`);
+        if (task.status !== 'succeeded')
+          throw new Error(`settings of index ${name}: ${task.error?.message ?? task.status}`);
       });
     },
     async upsert(documents) {
@@ -57,7 +58,10 @@ export function meiliSearchEngine(options: MeiliOptions): SearchEngine {
       await reached(() => index.deleteDocuments([...ids]));
     },
     async query({ organizationId, q, projectId, limit }) {
-      const filter = [equals('organizationId', organizationId), ...(projectId === null ? [] : [equals('projectId', projectId)])];
+      const filter = [
+        equals('organizationId', organizationId),
+        ...(projectId === null ? [] : [equals('projectId', projectId)]),
+      ];
       const { hits } = await reached(() =>
         index.search(q, {
           filter,
@@ -89,7 +93,10 @@ async function reached<T>(work: () => PromiseLike<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    const why = cause instanceof MeilisearchApiError ? `${cause.cause?.code ?? cause.response.status}: ${cause.message}` : String(cause);
+    const why =
+      cause instanceof MeilisearchApiError
+        ? `${cause.cause?.code ?? cause.response.status}: ${cause.message}`
+        : String(cause);
     throw new AppError('DEPENDENCY_UNAVAILABLE', { cause, detail: `search engine: ${why}` });
   }
 }

@@ -18,7 +18,13 @@ export function redisSessionCache(redis: Redis): SessionCache {
     },
     async set(sidHash, session) {
       const key = cacheKeys.session(sidHash);
-      await together(redis.multi().del(key).hset(key, { sessionId: session.sessionId, userId: session.userId }).expire(key, sessionTtlS));
+      await together(
+        redis
+          .multi()
+          .del(key)
+          .hset(key, { sessionId: session.sessionId, userId: session.userId })
+          .expire(key, sessionTtlS),
+      );
     },
     async remove(sidHash) {
       await redisCall(() => redis.del(cacheKeys.session(sidHash)));

@@ -48,17 +48,29 @@ function summarize(request: SummaryRequest): Awaited<ReturnType<Summarizer['summ
   const said = new Set(chosen.flatMap(wordsOf));
   const content = allWords.filter(isContent);
   return {
-    summary: chosen.length === 0 ? request.title : style.bullets ? chosen.map((text) => `- ${text}`).join('\n') : chosen.join(' '),
+    summary:
+      chosen.length === 0
+        ? request.title
+        : style.bullets
+          ? chosen.map((text) => `- ${text}`).join('\n')
+          : chosen.join(' '),
     key_topics: keyTopics([request.title, ...blocks.map(({ text }) => text)], { language, count: topicsMax }),
     sentiment: 'neutral',
     complexity_score: complexityScore(allWords, sentences.length),
     model: localSummarizerId,
-    confidence: content.length === 0 ? 0 : Math.round((content.filter((word) => said.has(word)).length / content.length) * 100) / 100,
+    confidence:
+      content.length === 0
+        ? 0
+        : Math.round((content.filter((word) => said.has(word)).length / content.length) * 100) / 100,
   };
 }
 
 /** Sentences that can stand alone: 5 to 50 words, mostly words and not code. */
-function candidatesOf(blocks: readonly TextBlock[], request: SummaryRequest, split: (text: string) => string[]): Candidate[] {
+function candidatesOf(
+  blocks: readonly TextBlock[],
+  request: SummaryRequest,
+  split: (text: string) => string[],
+): Candidate[] {
   const wanted = new Set((request.instructions?.context_window_priority ?? []).flatMap(wordsOf));
   const candidates: Candidate[] = [];
   let heading: readonly string[] = [];
@@ -93,7 +105,8 @@ function best(candidates: readonly Candidate[], scores: readonly number[], count
 
 function styleOf(style = ''): { readonly sentences: number; readonly bullets: boolean } {
   const bullets = /bullet|list|point|poin|daftar/i.test(style);
-  if (/brief|short|concise|headline|one.?line|singkat|ringkas/i.test(style)) return { sentences: bullets ? 3 : 1, bullets };
+  if (/brief|short|concise|headline|one.?line|singkat|ringkas/i.test(style))
+    return { sentences: bullets ? 3 : 1, bullets };
   if (/detail|long|comprehensive|thorough|lengkap|rinci/i.test(style)) return { sentences: 7, bullets };
   return { sentences: bullets ? 4 : 3, bullets };
 }

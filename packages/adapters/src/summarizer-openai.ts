@@ -8,7 +8,10 @@ const sentMax = 24_000;
 
 const answerSchema = aiSummarySchema
   .omit({ generated_at: true, model: true })
-  .extend({ summary: aiSummarySchema.shape.summary.min(1).max(4000), key_topics: aiSummarySchema.shape.key_topics.max(20) });
+  .extend({
+    summary: aiSummarySchema.shape.summary.min(1).max(4000),
+    key_topics: aiSummarySchema.shape.key_topics.max(20),
+  });
 
 /** A summarizer on a chat server. The document is untrusted: the model gets no tools, and its answer is parsed and bounded. */
 export function openAiSummarizer(server: ChatServer): Summarizer {
@@ -16,7 +19,10 @@ export function openAiSummarizer(server: ChatServer): Summarizer {
     modelId: server.model,
     async summarize(request) {
       const material = `${request.title}\n\n${request.content.slice(0, sentMax)}`;
-      return { ...(await askModel(server, { task: taskOf(request), material, answer: answerSchema })), model: server.model };
+      return {
+        ...(await askModel(server, { task: taskOf(request), material, answer: answerSchema })),
+        model: server.model,
+      };
     },
   };
 }

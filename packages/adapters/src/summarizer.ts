@@ -14,10 +14,15 @@ export interface SummarizerEnv {
 }
 
 /** The summarizer that the settings name. Throws INTERNAL when settings are missing. */
-export function createSummarizer(env: SummarizerEnv, options: { readonly log: Logger; readonly timeoutMs?: number }): Summarizer {
+export function createSummarizer(
+  env: SummarizerEnv,
+  options: { readonly log: Logger; readonly timeoutMs?: number },
+): Summarizer {
   if (env.LANGUAGE_MODEL_PROVIDER === 'local') return localSummarizer();
   if (!env.LANGUAGE_MODEL_BASE_URL || !env.LANGUAGE_MODEL_MODEL) {
-    throw new AppError('INTERNAL', { detail: 'LANGUAGE_MODEL_PROVIDER=openai needs LANGUAGE_MODEL_BASE_URL and LANGUAGE_MODEL_MODEL' });
+    throw new AppError('INTERNAL', {
+      detail: 'LANGUAGE_MODEL_PROVIDER=openai needs LANGUAGE_MODEL_BASE_URL and LANGUAGE_MODEL_MODEL',
+    });
   }
   options.log.info({ model: env.LANGUAGE_MODEL_MODEL }, 'documents are sent to a language model for their summaries');
   return openAiSummarizer({

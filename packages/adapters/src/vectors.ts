@@ -4,7 +4,8 @@ import { AppError } from '@novax/runtime/errors';
 
 /** `vectorDims` numbers of norm 1. Throws DEPENDENCY_UNAVAILABLE for a vector that is too long, not finite, or all zero: the model is broken. */
 export function storedVector(raw: ArrayLike<number>): Float32Array {
-  if (raw.length > vectorDims) throw brokenModel(`vectors of ${raw.length} numbers; at most ${vectorDims} can be stored`);
+  if (raw.length > vectorDims)
+    throw brokenModel(`vectors of ${raw.length} numbers; at most ${vectorDims} can be stored`);
   let squares = 0;
   for (let at = 0; at < raw.length; at++) squares += (raw[at] ?? 0) ** 2;
   const norm = Math.sqrt(squares);

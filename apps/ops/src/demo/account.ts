@@ -1,10 +1,11 @@
 /** The demonstration's own account, organization and project; made once per local stack and remembered beside its data. */
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createNovaxClient, type NovaxClient } from '@novax/client/client';
 import { isNovaxError } from '@novax/client/errors';
 import { z } from 'zod';
+import { writeJsonAtomically } from '../stack/config.ts';
 
 const rememberedSchema = z.object({
   email: z.string(),
@@ -95,5 +96,5 @@ async function recall(file: string): Promise<Remembered | null> {
 }
 
 async function remember(file: string, account: Remembered): Promise<void> {
-  await writeFile(file, `${JSON.stringify(account, null, 2)}\n`, { mode: 0o600 });
+  await writeJsonAtomically(file, account, 0o600);
 }

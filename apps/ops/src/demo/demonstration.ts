@@ -62,7 +62,7 @@ export async function demonstrate(
     `${imported.created} documents imported, ${imported.present} were there already, in ${humanDuration(importMs)}`,
   );
 
-  await using reader = await openFigures(stack.backupUrl);
+  await using reader = openFigures(stack.backupUrl);
   const waited = performance.now();
   await untilEnriched(context, reader, account);
   const searchableAfterMs = performance.now() - waited;

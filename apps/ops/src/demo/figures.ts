@@ -60,14 +60,13 @@ interface Row {
   embed_p95: number | null;
 }
 
-/** Connects. Throws when the database cannot be reached. */
-export async function openFigures(backupUrl: string): Promise<FiguresReader> {
-  const client = new pg.Client({ connectionString: backupUrl, application_name: 'novax-figures' });
-  client.on('error', () => undefined);
-  await client.connect();
+/** Opens nothing yet. A read whose connection was lost rejects; the next one connects anew. */
+export function openFigures(backupUrl: string): FiguresReader {
+  const pool = new pg.Pool({ connectionString: backupUrl, application_name: 'novax-figures', max: 1 });
+  pool.on('error', () => undefined);
   return {
     async read({ organizationId, projectId }) {
-      const { rows } = await client.query<Row>(sql, [organizationId, projectId]);
+      const { rows } = await pool.query<Row>(sql, [organizationId, projectId]);
       const [row] = rows;
       if (row === undefined) throw new Error('the figures query answered no row');
       return {
@@ -87,7 +86,7 @@ export async function openFigures(backupUrl: string): Promise<FiguresReader> {
       };
     },
     async [Symbol.asyncDispose]() {
-      await client.end();
+      await pool.end();
     },
   };
 }

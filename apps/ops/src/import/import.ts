@@ -30,30 +30,36 @@ const patienceMs = 120_000;
 /**
  * Creates a document for every file whose title the project has not. A call that failed on the way may or may not have been
  * carried out, so after a break the project is read again before anything is sent again: nothing is lost and nothing comes twice.
+ * A file that cannot be read, and one whose title another file has already, is refused.
  */
 export async function importFiles(options: ImportOptions): Promise<ImportResult> {
-  const { client, projectId, files, signal, onProgress } = options;
+  const { client, projectId, signal, onProgress } = options;
   const refused = new Map<string, string>();
-  let created = 0;
+  const files = distinct(options.files, refused);
   let present: number | undefined;
   let awaySince: number | undefined;
 
   for (;;) {
     try {
       const titles = await titlesOf(client, projectId, signal);
-      const missing = files.filter((file) => !titles.has(file.title) && !refused.has(file.title));
+      const missing = files.filter((file) => !titles.has(stored(file.title)) && !refused.has(file.title));
       present ??= files.length - missing.length;
       if (missing.length === 0)
-        return { created, present, refused: [...refused].map(([title, reason]) => ({ title, reason })) };
+        return {
+          // Counted from what the project holds: a call without an answer may have been carried out all the same.
+          created: options.files.length - refused.size - present,
+          present,
+          refused: [...refused].map(([title, reason]) => ({ title, reason })),
+        };
       let done = files.length - missing.length;
       await inParallel(missing, options.concurrency, async (file) => {
         signal.throwIfAborted();
+        const content = await readText(file).catch((thrown: unknown) => {
+          refused.set(file.title, `it cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+        });
         try {
-          await client.documents.create.mutate(
-            { projectId, title: file.title, content: await readText(file) },
-            { signal },
-          );
-          created += 1;
+          if (content !== undefined)
+            await client.documents.create.mutate({ projectId, title: file.title, content }, { signal });
         } catch (thrown) {
           if (!isNovaxError(thrown) || thrown.retryable || thrown.code === 'INTERNAL') throw thrown;
           refused.set(file.title, thrown.message);
@@ -70,6 +76,20 @@ export async function importFiles(options: ImportOptions): Promise<ImportResult>
       await pause(1_000, signal);
     }
   }
+}
+
+/** A title as the API keeps it: without white space around it. */
+const stored = (title: string): string => title.trim();
+
+/** The first file of each title; the others are refused. */
+function distinct(files: readonly SourceFile[], refused: Map<string, string>): SourceFile[] {
+  const first = new Map<string, SourceFile>();
+  for (const file of files) {
+    const other = first.get(stored(file.title));
+    if (other === undefined) first.set(stored(file.title), file);
+    else refused.set(file.title, `“${other.title}” has the same title`);
+  }
+  return [...first.values()];
 }
 
 async function titlesOf(client: NovaxClient, projectId: string, signal: AbortSignal): Promise<ReadonlySet<string>> {

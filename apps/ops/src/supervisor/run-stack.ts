@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { chooseDriver } from '../stack/choose.ts';
 import { loadConfig, saveConfig } from '../stack/config.ts';
-import { bootstrapTask, migrateTask } from '../stack/database.ts';
+import { databaseTask } from '../stack/database.ts';
 import type { StackContext, StackDriver, StackEndpoints } from '../stack/driver.ts';
 import { portOf, redactUrl, saveEndpoints } from '../stack/endpoints.ts';
 import { choosePorts } from '../stack/ports.ts';
@@ -182,11 +182,10 @@ async function allSteps(parts: {
   ports: ApplicationPorts | undefined;
 }): Promise<Step[]> {
   const { context, plan, ports } = parts;
-  const database = [bootstrapTask(plan.endpoints, context), migrateTask(plan.endpoints, context)];
   return [
     ...plan.processes,
     ...plan.steps,
-    ...database,
+    databaseTask(plan.endpoints, context),
     ...(ports ? applications(context, plan.endpoints, ports) : []),
   ];
 }

@@ -54,10 +54,13 @@ export function fakeBus(options: FakeBusOptions = {}): EventBus & { readonly giv
         return;
       }
       durable.resting.add(position);
-      setTimeout(() => {
-        durable.resting.delete(position);
-        pump(durable);
-      }, (options.retryBaseMs ?? 1000) * 2 ** (delivery - 1));
+      setTimeout(
+        () => {
+          durable.resting.delete(position);
+          pump(durable);
+        },
+        (options.retryBaseMs ?? 1000) * 2 ** (delivery - 1),
+      );
     }
   };
   const offer = (durable: Durable, position: number, subject: string): void => {
@@ -81,12 +84,19 @@ export function fakeBus(options: FakeBusOptions = {}): EventBus & { readonly giv
     },
     async consume(consumer) {
       const known = durables.get(consumer.name);
-      const durable: Durable = known ?? { consumer, owed: new Map(), resting: new Set(), running: true, turn: Promise.resolve() };
+      const durable: Durable = known ?? {
+        consumer,
+        owed: new Map(),
+        resting: new Set(),
+        running: true,
+        turn: Promise.resolve(),
+      };
       durable.consumer = consumer;
       durable.running = true;
       if (!known) {
         durables.set(consumer.name, durable);
-        for (let position = 1; position <= stream.length; position++) offer(durable, position, eventSubject(at(position)));
+        for (let position = 1; position <= stream.length; position++)
+          offer(durable, position, eventSubject(at(position)));
       }
       pump(durable);
       return async () => {

@@ -33,14 +33,16 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
   const queue: JobQueue = {
     async add(requests) {
       const parsed = requests.map((request) => ({ ...request, payload: parsedPayload(request) }));
-      for (const request of parsed) hold({ ...request, queue: jobs[request.name].queue, attempts: jobs[request.name].attempts });
+      for (const request of parsed)
+        hold({ ...request, queue: jobs[request.name].queue, attempts: jobs[request.name].attempts });
     },
     async schedule(key, everyMs, request) {
       const row = jobs[request.name];
       const payload = parsedPayload(request);
       clearInterval(schedules.get(key));
       let turn = 0;
-      const place = (): void => hold({ id: `repeat-${key}-${turn++}`, name: request.name, payload, queue: row.queue, attempts: row.attempts });
+      const place = (): void =>
+        hold({ id: `repeat-${key}-${turn++}`, name: request.name, payload, queue: row.queue, attempts: row.attempts });
       place();
       schedules.set(key, setInterval(place, everyMs));
     },
@@ -49,7 +51,12 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
         [...held.values()].filter((job) => job.queue === name && job.state === state).length;
       const rows = queueNames.map((name) => [
         name,
-        { waiting: count(name, 'waiting'), active: count(name, 'active'), delayed: count(name, 'delayed'), failed: count(name, 'failed') },
+        {
+          waiting: count(name, 'waiting'),
+          active: count(name, 'active'),
+          delayed: count(name, 'delayed'),
+          failed: count(name, 'failed'),
+        },
       ]);
       // One row per queue name, so every key of the record is there.
       return Object.fromEntries(rows) as Awaited<ReturnType<JobQueue['counts']>>;
@@ -98,10 +105,13 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
       };
       const retryLater = (job: HeldJob): void => {
         job.state = 'delayed';
-        setTimeout(() => {
-          job.state = 'waiting';
-          wake();
-        }, (options.retryBaseMs ?? 1000) * 2 ** (job.made - 1));
+        setTimeout(
+          () => {
+            job.state = 'waiting';
+            wake();
+          },
+          (options.retryBaseMs ?? 1000) * 2 ** (job.made - 1),
+        );
       };
       wakes.add(pump);
       pump();

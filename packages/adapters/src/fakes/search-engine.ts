@@ -16,8 +16,15 @@ export function fakeSearchEngine(): SearchEngine {
     async query({ organizationId, q, projectId, limit }) {
       const wanted = wordsIn(q);
       return [...documents.values()]
-        .filter((document) => document.organizationId === organizationId && (projectId === null || document.projectId === projectId))
-        .map((document) => ({ id: document.id, score: scoreOf(document, wanted), snippet: document.content.slice(0, 200) }))
+        .filter(
+          (document) =>
+            document.organizationId === organizationId && (projectId === null || document.projectId === projectId),
+        )
+        .map((document) => ({
+          id: document.id,
+          score: scoreOf(document, wanted),
+          snippet: document.content.slice(0, 200),
+        }))
         .filter(({ score }) => score > 0)
         .toSorted((a, b) => b.score - a.score)
         .slice(0, limit);

@@ -7,7 +7,10 @@ const phraseWordsMax = 3;
  * Runs of content words between stop words and punctuation, best first, at most `count`. A word scores degree ÷ frequency, a phrase the sum of
  * its words; phrases that recur weigh more by 1 + ln(times), since a short document has many chance phrases.
  */
-export function keyTopics(sentences: readonly string[], options: { readonly language: Language; readonly count: number }): string[] {
+export function keyTopics(
+  sentences: readonly string[],
+  options: { readonly language: Language; readonly count: number },
+): string[] {
   const times = new Map<string, number>();
   for (const sentence of sentences) {
     for (const phrase of phrasesOf(sentence, options.language)) times.set(phrase, (times.get(phrase) ?? 0) + 1);
@@ -22,7 +25,9 @@ export function keyTopics(sentences: readonly string[], options: { readonly lang
     }
   }
   const scored = [...times].map(([phrase, count]) => {
-    const sum = phrase.split(' ').reduce((total, word) => total + (degree.get(word) ?? 0) / (frequency.get(word) ?? 1), 0);
+    const sum = phrase
+      .split(' ')
+      .reduce((total, word) => total + (degree.get(word) ?? 0) / (frequency.get(word) ?? 1), 0);
     // A word said once is a weaker topic than one that returns.
     const returning = phrase.split(' ').reduce((most, word) => Math.max(most, frequency.get(word) ?? 0), 0);
     return { phrase, score: sum * (1 + Math.log(count)) * Math.log(1 + returning) };
@@ -37,7 +42,10 @@ export function keyTopics(sentences: readonly string[], options: { readonly lang
 
 function phrasesOf(sentence: string, language: Language): string[] {
   const phrases: string[] = [];
-  for (const clause of sentence.toLowerCase().replaceAll('’', "'").split(/[^\p{L}\p{N}'\s-]+/u)) {
+  for (const clause of sentence
+    .toLowerCase()
+    .replaceAll('’', "'")
+    .split(/[^\p{L}\p{N}'\s-]+/u)) {
     let run: string[] = [];
     const end = (): void => {
       if (run.length > 0 && run.length <= phraseWordsMax) phrases.push(run.join(' '));

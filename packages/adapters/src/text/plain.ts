@@ -33,7 +33,13 @@ export function plainBlocks(markdown: string): TextBlock[] {
     } else if (item !== undefined) {
       end();
       lines.push(item);
-    } else if (quoted.trim() === '' || /^\s*\|/.test(line) || /^\s*[-=*_\s]{3,}$/.test(line) || /^\s*\[[^\]]+\]:\s/.test(line) || /^(?: {4}|\t)/.test(line)) {
+    } else if (
+      quoted.trim() === '' ||
+      /^\s*\|/.test(line) ||
+      /^\s*[-=*_\s]{3,}$/.test(line) ||
+      /^\s*\[[^\]]+\]:\s/.test(line) ||
+      /^(?: {4}|\t)/.test(line)
+    ) {
       end();
     } else lines.push(quoted);
   }

@@ -24,7 +24,12 @@ function setOf(words: string): ReadonlySet<string> {
 
 /** Lower-case words in order, apostrophes and inner hyphens kept. */
 export function wordsOf(text: string): string[] {
-  return text.toLowerCase().replaceAll('’', "'").match(/\p{L}[\p{L}\p{N}]*(?:['-][\p{L}\p{N}]+)*/gu) ?? [];
+  return (
+    text
+      .toLowerCase()
+      .replaceAll('’', "'")
+      .match(/\p{L}[\p{L}\p{N}]*(?:['-][\p{L}\p{N}]+)*/gu) ?? []
+  );
 }
 
 /** True for words that say what a text is about. */

@@ -38,6 +38,9 @@ export interface SearchAnswer {
 /** Chunks looked at per document wanted: several of a document's chunks can be near at once. */
 const chunksPerHit = 5;
 
+/** Minus signs in a row negate one another over and over, which PostgreSQL gives up at 32 deep (`tsquery stack too small`). */
+const negations = /(?:-\s*){2,}/g;
+
 /** Finds documents of one organization. Throws NOT_FOUND for one that is not the caller's, DEPENDENCY_UNAVAILABLE when nothing could answer. */
 export async function searchDocuments(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
   await requireMembership(parts.reader, request.organizationId);
@@ -79,7 +82,7 @@ async function byWords(parts: SearchParts, request: SearchRequest): Promise<Sear
     }
   }
   const rows = await reader.read(searchFullText, [
-    request.q,
+    request.q.replaceAll(negations, '-'),
     request.organizationId,
     request.projectId ?? '',
     request.limit,
