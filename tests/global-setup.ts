@@ -16,7 +16,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await servers.stop();
     throw thrown;
   }
-  for (const name of ['pgAdminUrl', 'queueRedisUrl', 'cacheRedisUrl', 'natsUrl'] as const) project.provide(name, servers.urls[name]);
-  process.stdout.write(`test servers: ${servers.reason}; ready in ${((performance.now() - began) / 1000).toFixed(1)} s\n`);
+  for (const name of ['pgAdminUrl', 'queueRedisUrl', 'cacheRedisUrl', 'natsUrl'] as const)
+    project.provide(name, servers.urls[name]);
+  process.stdout.write(
+    `test servers: ${servers.reason}; ready in ${((performance.now() - began) / 1000).toFixed(1)} s\n`,
+  );
   return servers.stop;
 }

@@ -1,5 +1,6 @@
 /** A corner of the NATS server for one test: its own stream and subject names, removed afterwards. */
-import { type BusOptions, connectBus, natsAddress } from '@novax/adapters/bus';
+import { type BusOptions, connectBus } from '@novax/adapters/bus';
+import { natsAddress } from '@novax/adapters/nats-address';
 import { type BusNames, busNames } from '@novax/adapters/bus-config';
 import type { EventBus } from '@novax/domain/ports';
 import { connect, type JetStreamManager, type NatsConnection } from 'nats';

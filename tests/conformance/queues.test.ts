@@ -247,7 +247,7 @@ describe.each(Object.entries(kinds))('job queue: %s', (_, make) => {
       handle: async ({ name }) => void seen.push(name),
       onDead: noDead,
     });
-    await at.queue.schedule('owed', 40, { name: 'reconcile-owed-work', payload: {} });
+    await at.queue.schedule('owed', 40, { name: 'reconcile-owed-work', payload: { sinceS: 60 } });
     await eventually(() => expect(seen.length).toBeGreaterThanOrEqual(3));
     await at.queue.schedule('owed', 40, { name: 'ensure-partitions', payload: {} });
     await eventually(() => expect(seen.at(-1)).toBe('ensure-partitions'));

@@ -9,7 +9,14 @@ import { z } from 'zod';
 import { startTestApi, type TestApi } from '../kit/api.ts';
 import { call, rowOf, rows } from '../kit/call.ts';
 import { connect } from '../kit/database.ts';
-import { fillTables, fingerprint, insertableColumns, insertRow, tenantTables, type TenantTable } from '../kit/tenant-tables.ts';
+import {
+  fillTables,
+  fingerprint,
+  insertableColumns,
+  insertRow,
+  tenantTables,
+  type TenantTable,
+} from '../kit/tenant-tables.ts';
 import { type Ids, makeWorld, validInput } from '../kit/world.ts';
 
 let api: TestApi;
@@ -50,15 +57,19 @@ function idOf(path: string, field: string): keyof Ids {
 }
 
 function isIdSchema(schema: unknown): boolean {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodNullable) return isIdSchema(schema.unwrap());
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodNullable)
+    return isIdSchema(schema.unwrap());
   return schema instanceof z.ZodUUID;
 }
 
 /** Fields of the input that hold an id, optional ones included. Throws for an input whose fields cannot be seen. */
 function idFields(path: string): { field: string; key: keyof Ids }[] {
   const { input } = rowOf(path);
-  if (!(input instanceof z.ZodObject)) throw new Error(`the input of ${path} is no object: teach the generator its shape`);
-  return Object.entries(input.shape).flatMap(([field, schema]) => (isIdSchema(schema) ? [{ field, key: idOf(path, field) }] : []));
+  if (!(input instanceof z.ZodObject))
+    throw new Error(`the input of ${path} is no object: teach the generator its shape`);
+  return Object.entries(input.shape).flatMap(([field, schema]) =>
+    isIdSchema(schema) ? [{ field, key: idOf(path, field) }] : [],
+  );
 }
 
 /** Every input that names at least one thing of the victim's, the others being the outsider's own or absent. */
@@ -68,30 +79,37 @@ function hostileInputs(path: string): Record<string, unknown>[] {
   if (fields.length === 0) return [base];
   const combinations = 2 ** fields.length;
   return Array.from({ length: combinations - 1 }, (_, mask) => {
-    const own = fields.map(({ field, key }, at) => [field, (mask >> at) % 2 === 1 ? world.outsiderIds[key] : world.ids[key]]);
+    const own = fields.map(({ field, key }, at) => [
+      field,
+      (mask >> at) % 2 === 1 ? world.outsiderIds[key] : world.ids[key],
+    ]);
     return { ...base, ...Object.fromEntries(own) };
   });
 }
 
 describe('every procedure × outsider', () => {
-  test.each([...rows.keys()])('%s shows an outsider nothing of another organization and changes nothing in it', async (path) => {
-    const before = await fingerprint(admin, tables, world.ids.organizationId);
-    // A session of its own: one of the procedures ends the session.
-    const { email, password } = world.actors.outsider;
-    const signedIn = await call(api.url, 'auth.login', { input: { email, password } });
-    // The contract's own output, checked by the API before it was sent.
-    const { accessToken } = signedIn.data as { accessToken: string };
-    const inputs = hostileInputs(path);
-    expect(inputs.length).toBeGreaterThan(0);
-    for (const input of inputs) {
-      const answer = await call(api.url, path, { input, authorization: `Bearer ${accessToken}` });
-      for (const secret of secrets) expect(answer.text).not.toContain(secret);
-      expect(answer.status, answer.text).toBeLessThan(500);
-      const named = idFields(path);
-      if (named.some(({ field }) => field === rowOf(path).target) || named.length === 1) expect([400, 404], answer.text).toContain(answer.status);
-    }
-    expect(await fingerprint(admin, tables, world.ids.organizationId)).toEqual(before);
-  });
+  test.each([...rows.keys()])(
+    '%s shows an outsider nothing of another organization and changes nothing in it',
+    async (path) => {
+      const before = await fingerprint(admin, tables, world.ids.organizationId);
+      // A session of its own: one of the procedures ends the session.
+      const { email, password } = world.actors.outsider;
+      const signedIn = await call(api.url, 'auth.login', { input: { email, password } });
+      // The contract's own output, checked by the API before it was sent.
+      const { accessToken } = signedIn.data as { accessToken: string };
+      const inputs = hostileInputs(path);
+      expect(inputs.length).toBeGreaterThan(0);
+      for (const input of inputs) {
+        const answer = await call(api.url, path, { input, authorization: `Bearer ${accessToken}` });
+        for (const secret of secrets) expect(answer.text).not.toContain(secret);
+        expect(answer.status, answer.text).toBeLessThan(500);
+        const named = idFields(path);
+        if (named.some(({ field }) => field === rowOf(path).target) || named.length === 1)
+          expect([400, 404], answer.text).toContain(answer.status);
+      }
+      expect(await fingerprint(admin, tables, world.ids.organizationId)).toEqual(before);
+    },
+  );
 });
 
 const identities = ['novax_api', 'novax_worker', 'novax_ai', 'novax_readonly'] as const;
@@ -115,10 +133,10 @@ describe.each(identities)('every table × foreign organization as %s', (role) =>
   async function attempt(sql: string, values: readonly unknown[]): Promise<number> {
     await client.query('begin');
     try {
-      await client.query(`select set_config('app.current_user_id', $1, true), set_config('app.current_org_id', $2, true)`, [
-        world.actors.outsider.id,
-        world.outsiderIds.organizationId,
-      ]);
+      await client.query(
+        `select set_config('app.current_user_id', $1, true), set_config('app.current_org_id', $2, true)`,
+        [world.actors.outsider.id, world.outsiderIds.organizationId],
+      );
       const { rowCount } = await client.query(sql, [...values]);
       return rowCount ?? 0;
     } catch (thrown) {
@@ -131,12 +149,15 @@ describe.each(identities)('every table × foreign organization as %s', (role) =>
     }
   }
 
-  const allowed = (table: TenantTable, command: string): boolean => role === 'novax_worker' && (workersOwn[table.name] ?? []).includes(command);
+  const allowed = (table: TenantTable, command: string): boolean =>
+    role === 'novax_worker' && (workersOwn[table.name] ?? []).includes(command);
 
   test('reads 0 foreign rows of every table, partition and view', async () => {
     const seen: string[] = [];
     for (const table of tables) {
-      const found = await attempt(`select ${table.orgColumn} from ${table.name} where ${table.orgColumn} = $1`, [world.ids.organizationId]);
+      const found = await attempt(`select ${table.orgColumn} from ${table.name} where ${table.orgColumn} = $1`, [
+        world.ids.organizationId,
+      ]);
       if (found > 0 && !allowed(table, 'select')) seen.push(table.name);
     }
     expect(seen).toEqual([]);
@@ -158,7 +179,9 @@ describe.each(identities)('every table × foreign organization as %s', (role) =>
     for (const table of tables.filter(({ kind }) => kind === 'table' || kind === 'partition')) {
       const granted = await insertableColumns(admin, table, role);
       if (!granted.has(table.orgColumn)) continue;
-      const count = await attempt(insertRow(table, granted), [world.ids.organizationId]).catch((thrown: unknown) => brokenRow(thrown));
+      const count = await attempt(insertRow(table, granted), [world.ids.organizationId]).catch((thrown: unknown) =>
+        brokenRow(thrown),
+      );
       if (count > 0 && !allowed(table, 'insert')) written.push(table.name);
     }
     expect(written).toEqual([]);
@@ -170,7 +193,9 @@ describe.each(identities)('every table × foreign organization as %s', (role) =>
       for (const { name, generated } of table.columns) {
         if (generated) continue;
         const column = escapeIdentifier(name);
-        const count = await attempt(`update ${table.name} set ${column} = ${column} where ${table.orgColumn} = $1`, [world.ids.organizationId]);
+        const count = await attempt(`update ${table.name} set ${column} = ${column} where ${table.orgColumn} = $1`, [
+          world.ids.organizationId,
+        ]);
         if (count > 0 && !allowed(table, 'update')) written.push(`${table.name}.${name}`);
       }
     }
@@ -182,7 +207,9 @@ describe.each(identities)('every table × foreign organization as %s', (role) =>
     for (const table of tables.filter(({ kind }) => kind === 'table')) {
       const set = escapeIdentifier(table.orgColumn);
       const values = [world.ids.organizationId, world.outsiderIds.organizationId];
-      const count = await attempt(`update ${table.name} set ${set} = $1 where ${set} = $2`, values).catch((thrown: unknown) => brokenRow(thrown));
+      const count = await attempt(`update ${table.name} set ${set} = $1 where ${set} = $2`, values).catch(
+        (thrown: unknown) => brokenRow(thrown),
+      );
       if (count > 0 && !allowed(table, 'update')) moved.push(table.name);
     }
     expect(moved).toEqual([]);
@@ -191,7 +218,9 @@ describe.each(identities)('every table × foreign organization as %s', (role) =>
   test('deletes 0 foreign rows of every table', async () => {
     const deleted: string[] = [];
     for (const table of tables.filter(({ kind }) => kind !== 'materialized view')) {
-      const count = await attempt(`delete from ${table.name} where ${table.orgColumn} = $1`, [world.ids.organizationId]);
+      const count = await attempt(`delete from ${table.name} where ${table.orgColumn} = $1`, [
+        world.ids.organizationId,
+      ]);
       if (count > 0 && !allowed(table, 'delete')) deleted.push(table.name);
     }
     expect(deleted).toEqual([]);
@@ -200,10 +229,17 @@ describe.each(identities)('every table × foreign organization as %s', (role) =>
   test('reads its own rows, so that the zeros above mean something', async () => {
     const seen: string[] = [];
     for (const table of tables.filter(({ kind }) => kind === 'table')) {
-      const found = await attempt(`select ${table.orgColumn} from ${table.name} where ${table.orgColumn} = $1`, [world.outsiderIds.organizationId]);
+      const found = await attempt(`select ${table.orgColumn} from ${table.name} where ${table.orgColumn} = $1`, [
+        world.outsiderIds.organizationId,
+      ]);
       if (found > 0) seen.push(table.name);
     }
-    const expected = { novax_api: '"public"."documents"', novax_worker: '"public"."documents"', novax_ai: '"public"."ai_embeddings"', novax_readonly: '"public"."documents"' };
+    const expected = {
+      novax_api: '"public"."documents"',
+      novax_worker: '"public"."documents"',
+      novax_ai: '"public"."ai_embeddings"',
+      novax_readonly: '"public"."documents"',
+    };
     expect(seen).toContain(expected[role]);
   });
 });
@@ -219,7 +255,9 @@ test('every table of the catalogue holds a row of both organizations, so none is
   const empty: string[] = [];
   for (const table of tables.filter(({ kind }) => kind === 'table')) {
     for (const { organizationId } of [world.ids, world.outsiderIds]) {
-      const { rowCount } = await admin.query(`select from ${table.name} where ${table.orgColumn} = $1`, [organizationId]);
+      const { rowCount } = await admin.query(`select from ${table.name} where ${table.orgColumn} = $1`, [
+        organizationId,
+      ]);
       if (rowCount === 0) empty.push(table.name);
     }
   }

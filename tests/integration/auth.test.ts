@@ -1,5 +1,12 @@
 /** Sessions and tokens: renewal, reuse, sign-out, forgeries, and the roles and servers that the API refuses to start with. */
-import { createHash, createHmac, createPrivateKey, createPublicKey, sign as signRaw, type JsonWebKey, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  sign as signRaw,
+  type KeyObject,
+} from 'node:crypto';
 import type { JWK } from 'jose';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -34,7 +41,8 @@ async function signedIn(): Promise<Tokens & { id: string }> {
 }
 
 const refresh = (refreshToken: string): Promise<Answer> => call(api.url, 'auth.refresh', { input: { refreshToken } });
-const me = (accessToken: string, requestId = unique('request')): Promise<Answer> => call(api.url, 'users.me', { input: {}, authorization: `Bearer ${accessToken}`, requestId });
+const me = (accessToken: string, requestId = unique('request')): Promise<Answer> =>
+  call(api.url, 'users.me', { input: {}, authorization: `Bearer ${accessToken}`, requestId });
 // The contract's own output, checked by the API before it was sent.
 const tokensOf = (answer: Answer): Tokens => answer.data as Tokens;
 
@@ -52,7 +60,10 @@ test('a refresh token used twice ends the session, for the thief and for the own
   const second = tokensOf(await refresh(first.refreshToken));
   expect(await refresh(first.refreshToken)).toMatchObject({ code: 'UNAUTHENTICATED' });
   expect(await refresh(second.refreshToken)).toMatchObject({ code: 'UNAUTHENTICATED' });
-  const { rows } = await admin.query(`select action, new_value from audit_log where actor_id = $1 and entity_type = 'sessions' order by id`, [first.id]);
+  const { rows } = await admin.query(
+    `select action, new_value from audit_log where actor_id = $1 and entity_type = 'sessions' order by id`,
+    [first.id],
+  );
   expect(rows.at(-1)).toMatchObject({ action: 'delete', new_value: { reason: expect.stringContaining('twice') } });
 });
 
@@ -61,13 +72,19 @@ test('the access token of a session that reuse has ended is refused within a sec
   const second = tokensOf(await refresh(first.refreshToken));
   expect((await me(second.accessToken)).status).toBe(200);
   await refresh(first.refreshToken);
-  await eventually(async () => expect((await me(second.accessToken)).status).toBe(401), { timeoutMs: 2_000, everyMs: 50 });
+  await eventually(async () => expect((await me(second.accessToken)).status).toBe(401), {
+    timeoutMs: 2_000,
+    everyMs: 50,
+  });
 });
 
 test('of 20 parallel uses of one refresh token exactly one succeeds', async () => {
   const { refreshToken } = await signedIn();
   const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(refreshToken)));
-  expect(answers.map(({ code }) => code ?? 'OK').toSorted()).toEqual(['OK', ...Array.from({ length: 19 }, () => 'UNAUTHENTICATED')]);
+  expect(answers.map(({ code }) => code ?? 'OK').toSorted()).toEqual([
+    'OK',
+    ...Array.from({ length: 19 }, () => 'UNAUTHENTICATED'),
+  ]);
 });
 
 test('unknown, foreign, malformed and huge refresh tokens are refused alike', async () => {
@@ -87,11 +104,16 @@ test('after sign-out the access token is refused within a second, the refresh to
   expect(out.data, out.text).toEqual({ ok: true });
   const since = performance.now();
   expect(await refresh(refreshToken)).toMatchObject({ code: 'UNAUTHENTICATED' });
-  await eventually(async () => expect((await me(accessToken)).status).toBe(401), { timeoutMs: 1_000 - (performance.now() - since), everyMs: 20 });
+  await eventually(async () => expect((await me(accessToken)).status).toBe(401), {
+    timeoutMs: 1_000 - (performance.now() - since),
+    everyMs: 20,
+  });
 });
 
 test('sign-out in one process ends the session in another within a second', async () => {
-  await using other = await startTestApi({ env: { DATABASE_URL: api.env.DATABASE_URL, JWT_PRIVATE_KEYS: api.env.JWT_PRIVATE_KEYS } });
+  await using other = await startTestApi({
+    env: { DATABASE_URL: api.env.DATABASE_URL, JWT_PRIVATE_KEYS: api.env.JWT_PRIVATE_KEYS },
+  });
   const { accessToken } = await signedIn();
   const there = () => call(other.url, 'users.me', { input: {}, authorization: `Bearer ${accessToken}` });
   expect((await there()).status).toBe(200);
@@ -102,17 +124,18 @@ test('sign-out in one process ends the session in another within a second', asyn
 test('secrets are stored as hashes only', async () => {
   const { accessToken, refreshToken } = await signedIn();
   const [sid = '', secret = ''] = refreshToken.split('.');
-  const { rows } = await admin.query('select t.token_hash, s.sid_hash from refresh_tokens t join sessions s on s.id = t.session_id where t.token_hash = $1', [
-    createHash('sha256').update(secret).digest(),
-  ]);
+  const { rows } = await admin.query(
+    'select t.token_hash, s.sid_hash from refresh_tokens t join sessions s on s.id = t.session_id where t.token_hash = $1',
+    [createHash('sha256').update(secret).digest()],
+  );
   expect(rows).toHaveLength(1);
   expect(accessToken).not.toContain(secret);
   expect(sid).not.toBe('');
 });
 
-/** Both libraries mean the same JSON by a JWK. */
-const privateKey = (jwk: JWK): KeyObject => createPrivateKey({ key: jwk as JsonWebKey, format: 'jwk' });
-const encode = (value: unknown): string => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+const privateKey = (jwk: JWK): KeyObject => createPrivateKey({ key: jwk, format: 'jwk' });
+const encode = (value: unknown): string =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 
 describe('forged access tokens', () => {
   let genuine: string;
@@ -141,7 +164,8 @@ describe('forged access tokens', () => {
 
   const forgeries: Record<string, () => string | Promise<string>> = {
     'alg none without signature': () => `${encode({ ...header, alg: 'none' })}.${encode(claims)}.`,
-    'alg none with the old signature': () => `${encode({ ...header, alg: 'none' })}.${encode(claims)}.${genuine.split('.')[2]}`,
+    'alg none with the old signature': () =>
+      `${encode({ ...header, alg: 'none' })}.${encode(claims)}.${genuine.split('.')[2]}`,
     'alg None in capitals': () => `${encode({ ...header, alg: 'NONE' })}.${encode(claims)}.AAAA`,
     'HS256 keyed with the public key in PEM': () => hmac(publicPem()),
     'HS256 keyed with the public key in JWK': () => hmac(Buffer.from(String(api.signingKey.x), 'base64url')),
@@ -160,7 +184,7 @@ describe('forged access tokens', () => {
     'another type': () => signed({}, { typ: 'JWT' }),
     'no type': () => signed({}, { typ: undefined }),
     'a critical header nobody knows': () => signed({}, { crit: ['x'], x: 1 }),
-    expired: () => signed({ exp: now() - 60, iat: now() - 700 }),
+    'expired': () => signed({ exp: now() - 60, iat: now() - 700 }),
     'without an end': () => signed({ exp: undefined }),
     'an end that is text': () => signed({ exp: '9999999999' }),
     'not yet valid': () => signed({ nbf: now() + 600 }),
@@ -174,7 +198,8 @@ describe('forged access tokens', () => {
       return `${head}.${encode({ ...claims, sub: '00000000-0000-4000-8000-000000000000' })}.${signature}`;
     },
     'a signature cut short': () => genuine.slice(0, -4),
-    'a signature of zeros': () => `${genuine.split('.').slice(0, 2).join('.')}.${Buffer.alloc(64).toString('base64url')}`,
+    'a signature of zeros': () =>
+      `${genuine.split('.').slice(0, 2).join('.')}.${Buffer.alloc(64).toString('base64url')}`,
     'no signature': () => `${genuine.split('.').slice(0, 2).join('.')}.`,
     'four parts': () => `${genuine}.x`,
     'five parts, as an encrypted token': () => `${encode({ alg: 'dir', enc: 'A256GCM' })}.x.x.x.x`,
@@ -183,7 +208,7 @@ describe('forged access tokens', () => {
       return `${text}.${signRaw(null, Buffer.from(text), key).toString('base64url')}`;
     },
     'a header that is no JSON': () => `${encode('nothing')}.${encode(claims)}.${genuine.split('.')[2]}`,
-    junk: () => 'a.b.c',
+    'junk': () => 'a.b.c',
     'eight thousand letters': () => `${'a'.repeat(4_000)}.${'b'.repeat(3_000)}.${'c'.repeat(1_000)}`,
   };
 
@@ -206,23 +231,33 @@ describe('the API refuses to start', () => {
     await using database = await testDatabase();
     await using superuser = await connect(database.adminUrl);
     const name = unique('role');
-    await superuser.query(`create role ${name}_bypass login bypassrls password 'x'; create role ${name}_super login superuser password 'x'; create role ${name}_owner login password 'x'; grant novax_owner to ${name}_owner`);
+    await superuser.query(
+      `create role ${name}_bypass login bypassrls password 'x'; create role ${name}_super login superuser password 'x'; create role ${name}_owner login password 'x'; grant novax_owner to ${name}_owner`,
+    );
     await superuser.query(`grant connect on database ${database.name} to ${name}_bypass, ${name}_owner`);
     try {
       for (const kind of ['bypass', 'super', 'owner']) {
         const url = new URL(database.adminUrl);
         url.username = `${name}_${kind}`;
         url.password = 'x';
-        await expect(startTestApi({ env: { DATABASE_URL: url.href } }), kind).rejects.toThrow(/refusing to start: database role .* use novax_api/);
+        await expect(startTestApi({ env: { DATABASE_URL: url.href } }), kind).rejects.toThrow(
+          /refusing to start: database role .* use novax_api/,
+        );
       }
-      await expect(startTestApi({ env: { DATABASE_URL: database.url('novax_migrator') } })).rejects.toThrow('refusing to start');
+      await expect(startTestApi({ env: { DATABASE_URL: database.url('novax_migrator') } })).rejects.toThrow(
+        'refusing to start',
+      );
     } finally {
-      await superuser.query(`drop owned by ${name}_bypass, ${name}_super, ${name}_owner; drop role ${name}_bypass, ${name}_super, ${name}_owner`);
+      await superuser.query(
+        `drop owned by ${name}_bypass, ${name}_super, ${name}_owner; drop role ${name}_bypass, ${name}_super, ${name}_owner`,
+      );
     }
   });
 
   test('with a queue server that may evict sessions and jobs, naming the setting', async () => {
-    const refused = await startTestApi({ env: { QUEUE_REDIS_URL: servers().cacheRedisUrl } }).catch((thrown: unknown) => thrown);
+    const refused = await startTestApi({ env: { QUEUE_REDIS_URL: servers().cacheRedisUrl } }).catch(
+      (thrown: unknown) => thrown,
+    );
     expect(refused).toMatchObject({ name: 'AppError', message: expect.stringContaining('noeviction') });
   });
 

@@ -41,10 +41,17 @@ async function send(sent: Sent): Promise<{ status: number; text: string; headers
   }
 }
 
-async function exchange(agent: Agent, sent: Sent): Promise<{ status: number; text: string; headers: Record<string, unknown> }> {
+async function exchange(
+  agent: Agent,
+  sent: Sent,
+): Promise<{ status: number; text: string; headers: Record<string, unknown> }> {
   const { hostname, port } = new URL(api.url);
   const { method, path, body } = sent;
-  const headers = { authorization: owner.authorization, ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }), ...sent.headers };
+  const headers = {
+    authorization: owner.authorization,
+    ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+    ...sent.headers,
+  };
   const outgoing = httpRequest({ agent, hostname, port, method, path, headers });
   outgoing.end(body);
   // `once` types events as unknown tuples; `response` brings a message.
@@ -66,23 +73,48 @@ function expectTyped(answer: { status: number; text: string }, codes: readonly s
 }
 
 const json = (value: unknown): string => JSON.stringify(value);
-const document = (changes: Record<string, unknown> = {}): string => json({ projectId: world.ids.projectId, title: 'T', content: 'C', ...changes });
+const document = (changes: Record<string, unknown> = {}): string =>
+  json({ projectId: world.ids.projectId, title: 'T', content: 'C', ...changes });
 const deep = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;
 
 describe('names and methods', () => {
-  test.each(['/trpc/documents.nothing', '/trpc/nothing', '/trpc/__proto__', '/trpc/constructor', '/trpc/documents.__proto__', '/trpc/', '/trpc', '/trpc/%00', '/trpc/a%2Cb', '/trpc/toString,valueOf?batch=1', '/api/v1/nothing', '/api/v1/documents/%E0%A4%A', '/nothing', '//', '/api/v1/../../etc/passwd'])(
-    'GET %s is NOT_FOUND',
-    async (path) => expectTyped(await send({ method: 'GET', path }), path.includes('%E0') ? ['NOT_FOUND', 'VALIDATION_FAILED'] : ['NOT_FOUND']),
+  test.each([
+    '/trpc/documents.nothing',
+    '/trpc/nothing',
+    '/trpc/__proto__',
+    '/trpc/constructor',
+    '/trpc/documents.__proto__',
+    '/trpc/',
+    '/trpc',
+    '/trpc/%00',
+    '/trpc/a%2Cb',
+    '/trpc/toString,valueOf?batch=1',
+    '/api/v1/nothing',
+    '/api/v1/documents/%E0%A4%A',
+    '/nothing',
+    '//',
+    '/api/v1/../../etc/passwd',
+  ])('GET %s is NOT_FOUND', async (path) =>
+    expectTyped(
+      await send({ method: 'GET', path }),
+      path.includes('%E0') ? ['NOT_FOUND', 'VALIDATION_FAILED'] : ['NOT_FOUND'],
+    ),
   );
 
   test.each([
     ['GET', '/trpc/documents.create'],
     ['POST', '/trpc/users.me'],
-  ])('%s %s is METHOD_NOT_SUPPORTED', async (method, path) => expectTyped(await send({ method, path, ...(method === 'POST' ? { body: '{}' } : {}) }), ['METHOD_NOT_SUPPORTED']));
+  ])('%s %s is METHOD_NOT_SUPPORTED', async (method, path) =>
+    expectTyped(await send({ method, path, ...(method === 'POST' ? { body: '{}' } : {}) }), ['METHOD_NOT_SUPPORTED']),
+  );
 
-  test.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND'])('%s on tRPC and on a route without it is refused, typed', async (method) => {
-    for (const path of ['/trpc/users.me', '/api/v1/users/me']) expectTyped(await send({ method, path }), ['METHOD_NOT_SUPPORTED', 'NOT_FOUND']);
-  });
+  test.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND'])(
+    '%s on tRPC and on a route without it is refused, typed',
+    async (method) => {
+      for (const path of ['/trpc/users.me', '/api/v1/users/me'])
+        expectTyped(await send({ method, path }), ['METHOD_NOT_SUPPORTED', 'NOT_FOUND']);
+    },
+  );
 });
 
 describe.each([
@@ -92,8 +124,28 @@ describe.each([
 ])('bodies by %s', (face, path) => {
   const wrap = (body: string): string => (face === 'tRPC batch' ? `{"0":${body}}` : body);
 
-  test.each(['{', '', '{"a":}', 'null', '[]', '"text"', '1e999', '{"a":1,}', "{'a':1}", '\u0000', 'undefined', '{"title":"\\ud800'])('%j is VALIDATION_FAILED', async (body) => {
-    expectTyped(await send({ method: 'POST', path, body: face === 'tRPC batch' && body !== '{' && body !== '' ? wrap(body) : body }), ['VALIDATION_FAILED']);
+  test.each([
+    '{',
+    '',
+    '{"a":}',
+    'null',
+    '[]',
+    '"text"',
+    '1e999',
+    '{"a":1,}',
+    "{'a':1}",
+    '\u0000',
+    'undefined',
+    '{"title":"\\ud800',
+  ])('%j is VALIDATION_FAILED', async (body) => {
+    expectTyped(
+      await send({
+        method: 'POST',
+        path,
+        body: face === 'tRPC batch' && body !== '{' && body !== '' ? wrap(body) : body,
+      }),
+      ['VALIDATION_FAILED'],
+    );
   });
 
   test('10 MB are PAYLOAD_TOO_LARGE, announced or not', async () => {
@@ -101,10 +153,11 @@ describe.each([
     expectTyped(await send({ method: 'POST', path, body }), ['PAYLOAD_TOO_LARGE']);
     const chunked = await fetch(`${api.url}${path}`, {
       method: 'POST',
-      headers: { authorization: owner.authorization, 'content-type': 'application/json' },
+      headers: { 'authorization': owner.authorization, 'content-type': 'application/json' },
       body: new ReadableStream({
         start(controller) {
-          for (let sent = 0; sent < 3 * bodyBytesMax; sent += 65_536) controller.enqueue(new Uint8Array(65_536).fill(97));
+          for (let sent = 0; sent < 3 * bodyBytesMax; sent += 65_536)
+            controller.enqueue(new Uint8Array(65_536).fill(97));
           controller.close();
         },
       }),
@@ -114,8 +167,17 @@ describe.each([
     expectTyped({ status: chunked.status, text: await chunked.text() }, ['PAYLOAD_TOO_LARGE']);
   });
 
-  test.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/xml', ''])('content type %j is UNSUPPORTED_MEDIA_TYPE', async (type) => {
-    expectTyped(await send({ method: 'POST', path, body: wrap(document()), headers: { 'content-type': type } }), ['UNSUPPORTED_MEDIA_TYPE', 'VALIDATION_FAILED']);
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'application/xml',
+    '',
+  ])('content type %j is UNSUPPORTED_MEDIA_TYPE', async (type) => {
+    expectTyped(await send({ method: 'POST', path, body: wrap(document()), headers: { 'content-type': type } }), [
+      'UNSUPPORTED_MEDIA_TYPE',
+      'VALIDATION_FAILED',
+    ]);
   });
 
   test.each([100, 10_000, 100_000])('%i levels of nesting are refused as what they are', async (levels) => {
@@ -159,22 +221,51 @@ describe.each([
 });
 
 describe('values', () => {
-  const ask = (path: string, input: Record<string, unknown>) => call(api.url, path, { input, authorization: owner.authorization });
+  const ask = (path: string, input: Record<string, unknown>) =>
+    call(api.url, path, { input, authorization: owner.authorization });
 
-  test.each([['x'.repeat(201)], ['not base64 at all!'], [Buffer.from('2026-01-01|x').toString('base64url')], [Buffer.from(`9999-99-99 99:99:99|${'0'.repeat(36)}`).toString('base64url')], [Buffer.from(`2026-13-45 00:00:00+00|${'-'.repeat(36)}`).toString('base64url')], ['']])(
-    'the cursor %j is VALIDATION_FAILED',
-    async (cursor) => expectTyped(await ask('documents.list', { projectId: world.ids.projectId, cursor }), ['VALIDATION_FAILED']),
+  test.each([
+    ['x'.repeat(201)],
+    ['not base64 at all!'],
+    [Buffer.from('2026-01-01|x').toString('base64url')],
+    [Buffer.from(`9999-99-99 99:99:99|${'0'.repeat(36)}`).toString('base64url')],
+    [Buffer.from(`2026-13-45 00:00:00+00|${'-'.repeat(36)}`).toString('base64url')],
+    [''],
+  ])('the cursor %j is VALIDATION_FAILED', async (cursor) =>
+    expectTyped(await ask('documents.list', { projectId: world.ids.projectId, cursor }), ['VALIDATION_FAILED']),
   );
 
-  test.each([0, -1, 101, 1.5, Number.MAX_SAFE_INTEGER + 1, 1e308, '10', null])('the limit %j is VALIDATION_FAILED', async (limit) => {
-    expectTyped(await ask('documents.list', { projectId: world.ids.projectId, limit }), ['VALIDATION_FAILED']);
-  });
+  test.each([0, -1, 101, 1.5, Number.MAX_SAFE_INTEGER + 1, 1e308, '10', null])(
+    'the limit %j is VALIDATION_FAILED',
+    async (limit) => {
+      expectTyped(await ask('documents.list', { projectId: world.ids.projectId, limit }), ['VALIDATION_FAILED']);
+    },
+  );
 
   test.each([0, -1, 2 ** 31, 2 ** 53, 1.5, '1'])('the version %j is refused, typed', async (version) => {
-    expectTyped(await ask('documents.update', { id: world.ids.documentId, version, title: 'T' }), ['VALIDATION_FAILED', 'VERSION_CONFLICT']);
+    expectTyped(await ask('documents.update', { id: world.ids.documentId, version, title: 'T' }), [
+      'VALIDATION_FAILED',
+      'VERSION_CONFLICT',
+    ]);
   });
 
-  test.each(['\0', 'a\0b', '\ud800', '"', "'", '\\', '%', '&|!()<->:*', 'a & | b', '<script>', '😀'.repeat(200), '-'.repeat(500), '" or ""="', '((((((((((', 'word '.repeat(90)])('a search for %j is answered', async (q) => {
+  test.each([
+    '\0',
+    'a\0b',
+    '\ud800',
+    '"',
+    "'",
+    '\\',
+    '%',
+    '&|!()<->:*',
+    'a & | b',
+    '<script>',
+    '😀'.repeat(200),
+    '-'.repeat(500),
+    '" or ""="',
+    '((((((((((',
+    'word '.repeat(90),
+  ])('a search for %j is answered', async (q) => {
     for (const mode of ['fulltext', 'hybrid']) {
       const answer = await ask('search.query', { organizationId: world.ids.organizationId, q, mode });
       expect(answer.status, answer.text).toBeLessThan(500);
@@ -183,7 +274,31 @@ describe('values', () => {
   });
 
   test('no text at all makes a search by words fail', async () => {
-    const text = fc.string({ unit: fc.constantFrom('-', '"', ' ', 'a', 'or', 'OR', '(', ')', '&', '|', '!', '<', '>', ':', '*', '\\', "'", 'é', '😀'), minLength: 1, maxLength: 250 });
+    const text = fc.string({
+      unit: fc.constantFrom(
+        '-',
+        '"',
+        ' ',
+        'a',
+        'or',
+        'OR',
+        '(',
+        ')',
+        '&',
+        '|',
+        '!',
+        '<',
+        '>',
+        ':',
+        '*',
+        '\\',
+        "'",
+        'é',
+        '😀',
+      ),
+      minLength: 1,
+      maxLength: 250,
+    });
     await fc.assert(
       fc.asyncProperty(text, async (q) => {
         const answer = await ask('search.query', { organizationId: world.ids.organizationId, q, mode: 'fulltext' });
@@ -195,7 +310,12 @@ describe('values', () => {
 
   test('settings that hold a NUL, deep nesting or a million keys are refused or kept, never an error of ours', async () => {
     const { organizationId: id } = world.ids;
-    for (const settings of [{ a: '\0' }, { 'a\0': 1 }, JSON.parse(deep(500)), Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`k${n}`, n]))]) {
+    for (const settings of [
+      { a: '\0' },
+      { 'a\0': 1 },
+      JSON.parse(deep(500)),
+      Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`k${n}`, n])),
+    ]) {
       const answer = await ask('organizations.update', { id, settings });
       expect(answer.status, answer.text.slice(0, 200)).toBeLessThan(500);
       if (answer.status !== 200) expectTyped(answer, ['VALIDATION_FAILED']);
@@ -205,13 +325,21 @@ describe('values', () => {
   test('the query input of tRPC that is no JSON is VALIDATION_FAILED', async () => {
     for (const input of ['{', '%', 'undefined', '%7B%22id%22%3A']) {
       expectTyped(await send({ method: 'GET', path: `/trpc/documents.get?input=${input}` }), ['VALIDATION_FAILED']);
-      expectTyped(await send({ method: 'GET', path: `/trpc/documents.get?batch=1&input=${input}` }), ['VALIDATION_FAILED']);
+      expectTyped(await send({ method: 'GET', path: `/trpc/documents.get?batch=1&input=${input}` }), [
+        'VALIDATION_FAILED',
+      ]);
     }
   });
 
   test('a query parameter given twice, as a list or as an object is VALIDATION_FAILED', async () => {
     const { projectId } = world.ids;
-    for (const query of [`projectId=${projectId}&projectId=${projectId}`, `projectId[]=${projectId}`, `projectId[a]=${projectId}`, `projectId=${projectId}&limit=1&limit=2`, `projectId=${projectId}&limit=abc`]) {
+    for (const query of [
+      `projectId=${projectId}&projectId=${projectId}`,
+      `projectId[]=${projectId}`,
+      `projectId[a]=${projectId}`,
+      `projectId=${projectId}&limit=1&limit=2`,
+      `projectId=${projectId}&limit=abc`,
+    ]) {
       expectTyped(await send({ method: 'GET', path: `/api/v1/documents?${query}` }), ['VALIDATION_FAILED']);
     }
   });
@@ -219,7 +347,8 @@ describe('values', () => {
 
 describe('requests', () => {
   test('a batch of 1,000 calls is refused, and one at the limit is answered', async () => {
-    const batch = (count: number): string => `/trpc/${Array.from({ length: count }, () => 'users.me').join(',')}?batch=1`;
+    const batch = (count: number): string =>
+      `/trpc/${Array.from({ length: count }, () => 'users.me').join(',')}?batch=1`;
     const many = await send({ method: 'GET', path: batch(1_000) });
     expectTyped(many, ['VALIDATION_FAILED']);
     const most = await send({ method: 'GET', path: batch(batchCallsMax) });
@@ -229,7 +358,10 @@ describe('requests', () => {
 
   test('a batch answers each call for itself: one that fails harms no other', async () => {
     const input = encodeURIComponent(json({ 1: { id: 'x' }, 2: { id: world.ids.documentId } }));
-    const answer = await send({ method: 'GET', path: `/trpc/users.me,documents.get,documents.get,no.such?batch=1&input=${input}` });
+    const answer = await send({
+      method: 'GET',
+      path: `/trpc/users.me,documents.get,documents.get,no.such?batch=1&input=${input}`,
+    });
     expect(answer.status).toBe(207);
     expect(JSON.parse(answer.text)).toMatchObject([
       { result: { data: { id: owner.id } } },
@@ -240,7 +372,12 @@ describe('requests', () => {
   });
 
   test('a request id that is not one is replaced, one that is comes back', async () => {
-    for (const [given, kept] of [['abcdefgh-1234', true], ['short', false], ['x'.repeat(65), false], ['<script>alert(1)</script>', false]] as const) {
+    for (const [given, kept] of [
+      ['abcdefgh-1234', true],
+      ['short', false],
+      ['x'.repeat(65), false],
+      ['<script>alert(1)</script>', false],
+    ] as const) {
       const answer = await send({ method: 'GET', path: '/trpc/users.me', headers: { 'x-request-id': given } });
       expect(answer.headers['x-request-id'] === given).toBe(kept);
     }
@@ -248,7 +385,13 @@ describe('requests', () => {
 
   test('what is no HTTP is answered with 400 or a closed connection, and the server goes on', async () => {
     const { hostname, port } = new URL(api.url);
-    for (const raw of ['\0\0\0\0', 'GET\r\n\r\n', 'POST /trpc/users.me HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n', `GET / HTTP/1.1\r\nHost: x\r\nA: ${'b'.repeat(100_000)}\r\n\r\n`]) {
+    for (const raw of [
+      '\0\0\0\0',
+      'GET\r\n\r\n',
+      'POST /trpc/users.me HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
+      `GET / HTTP/1.1\r\nHost: x\r\nA: ${'b'.repeat(100_000)}\r\n\r\n`,
+    ]) {
       const socket = connectTcp(Number(port), hostname);
       let heard = '';
       socket.on('data', (chunk) => (heard += chunk.toString()));
@@ -264,7 +407,9 @@ describe('requests', () => {
     const { hostname, port } = new URL(api.url);
     const socket = connectTcp(Number(port), hostname);
     await once(socket, 'connect');
-    socket.write(`POST /trpc/documents.create HTTP/1.1\r\nHost: x\r\nAuthorization: ${owner.authorization}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"title":`);
+    socket.write(
+      `POST /trpc/documents.create HTTP/1.1\r\nHost: x\r\nAuthorization: ${owner.authorization}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"title":`,
+    );
     socket.destroy();
     await once(socket, 'close');
     expect((await call(api.url, 'users.me', { input: {}, authorization: owner.authorization })).status).toBe(200);

@@ -12,11 +12,17 @@ let admin: Client & AsyncDisposable;
 const tenants = Array.from({ length: 50 }, () => ({ userId: randomUUID(), orgId: randomUUID() }));
 const nobody = { userId: null, orgId: null };
 
-const organizations = statement<{ id: string; name: string }>('test_organizations', 'select id, name from organizations order by id');
+const organizations = statement<{ id: string; name: string }>(
+  'test_organizations',
+  'select id, name from organizations order by id',
+);
 const slowly = statement<{ slept: string }>('test_sleep', 'select pg_sleep($1::float8)::text as slept');
 const divide = statement<{ quotient: number }>('test_divide', 'select 1 / $1::int as quotient');
 /** The cast loads the extension, which the setting belongs to. */
-const setting = statement<{ value: string }>('test_setting', `select current_setting('hnsw.ef_search') as value from (select '[1]'::vector) loaded`);
+const setting = statement<{ value: string }>(
+  'test_setting',
+  `select current_setting('hnsw.ef_search') as value from (select '[1]'::vector) loaded`,
+);
 const scope = statement<{ who: string; org: string }>(
   'test_scope',
   `select current_setting('app.current_user_id', true) as who, current_setting('app.current_org_id', true) as org`,
@@ -33,8 +39,15 @@ beforeAll(async () => {
   admin = await connect(database.adminUrl);
   await admin.query('begin');
   for (const [n, { userId, orgId }] of tenants.entries()) {
-    await admin.query(`insert into users (id, email, email_normalized, username, username_normalized, password_hash) values ($1, $2, $2, $3, $3, 'x')`, [userId, `u${n}@example.test`, `u${n}`]);
-    await admin.query('insert into organizations (id, name, slug, owner_id) values ($1, $2, $2, $3)', [orgId, `org-${n}`, userId]);
+    await admin.query(
+      `insert into users (id, email, email_normalized, username, username_normalized, password_hash) values ($1, $2, $2, $3, $3, 'x')`,
+      [userId, `u${n}@example.test`, `u${n}`],
+    );
+    await admin.query('insert into organizations (id, name, slug, owner_id) values ($1, $2, $2, $3)', [
+      orgId,
+      `org-${n}`,
+      userId,
+    ]);
     await admin.query(`insert into org_members (org_id, user_id, role) values ($1, $2, 'owner')`, [orgId, userId]);
   }
   await admin.query('commit');
@@ -52,33 +65,50 @@ test('a read without a person sees nothing', async () => {
 
 test('a person who is no id makes an error, never rows', async () => {
   await using reads = lane();
-  for (const userId of ["' or true --", 'x', '00000000-0000-0000-0000-00000000000g', `${tenants[0]?.userId},${tenants[1]?.userId}`]) {
-    await expect(reads.read({ userId, orgId: null }, organizations, [])).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
+  for (const userId of [
+    "' or true --",
+    'x',
+    '00000000-0000-0000-0000-00000000000g',
+    `${tenants[0]?.userId},${tenants[1]?.userId}`,
+  ]) {
+    await expect(reads.read({ userId, orgId: null }, organizations, [])).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+    });
   }
 });
 
 test('a scope that cannot be set runs no statement', async () => {
   await using reads = lane();
-  await admin.query('create table probe_runs (at timestamptz default now()); create function probe_run() returns int language plpgsql security definer as $$ begin insert into probe_runs default values; return 1; end $$');
+  await admin.query(
+    'create table probe_runs (at timestamptz default now()); create function probe_run() returns int language plpgsql security definer as $$ begin insert into probe_runs default values; return 1; end $$',
+  );
   const probe = statement<{ one: number }>('test_probe', 'select probe_run() as one');
   await expect(reads.read({ userId: 'a\0b', orgId: null }, probe, [])).rejects.toMatchObject({ name: 'AppError' });
   expect((await admin.query('select * from probe_runs')).rowCount).toBe(0);
 });
 
-test.each([1, 2])('2,000 interleaved reads of 50 tenants over %i sockets answer each tenant its own rows alone', async (sockets) => {
-  await using reads = lane({ sockets, inFlightMax: 5_000 });
-  const answers = await Promise.all(
-    Array.from({ length: 2_000 }, async (_, n) => {
-      const tenant = tenants[(n * 7) % tenants.length];
-      if (tenant === undefined) throw new Error('no tenant');
-      // Every twentieth read fails in the middle of the others.
-      if (n % 20 === 0) await expect(reads.read({ userId: tenant.userId, orgId: null }, divide, [0])).rejects.toThrow();
-      const rows = await reads.read({ userId: tenant.userId, orgId: n % 3 === 0 ? tenant.orgId : null }, organizations, []);
-      return rows.length === 1 && rows[0]?.id === tenant.orgId;
-    }),
-  );
-  expect(answers.filter((own) => !own)).toEqual([]);
-});
+test.each([1, 2])(
+  '2,000 interleaved reads of 50 tenants over %i sockets answer each tenant its own rows alone',
+  async (sockets) => {
+    await using reads = lane({ sockets, inFlightMax: 5_000 });
+    const answers = await Promise.all(
+      Array.from({ length: 2_000 }, async (_, n) => {
+        const tenant = tenants[(n * 7) % tenants.length];
+        if (tenant === undefined) throw new Error('no tenant');
+        // Every twentieth read fails in the middle of the others.
+        if (n % 20 === 0)
+          await expect(reads.read({ userId: tenant.userId, orgId: null }, divide, [0])).rejects.toThrow();
+        const rows = await reads.read(
+          { userId: tenant.userId, orgId: n % 3 === 0 ? tenant.orgId : null },
+          organizations,
+          [],
+        );
+        return rows.length === 1 && rows[0]?.id === tenant.orgId;
+      }),
+    );
+    expect(answers.filter((own) => !own)).toEqual([]);
+  },
+);
 
 test('the organization narrows a person to it, and one that is not theirs leaves nothing', async () => {
   await using reads = lane();
@@ -118,7 +148,9 @@ test('a connection that the server ends is made anew, and reads go on', async ()
     if (row === undefined) throw new Error('no row');
     pids.add(row.pid);
     await admin.query('select pg_terminate_backend($1)', [row.pid]);
-    await eventually(async () => expect((await admin.query('select from pg_stat_activity where pid = $1', [row.pid])).rowCount).toBe(0));
+    await eventually(async () =>
+      expect((await admin.query('select from pg_stat_activity where pid = $1', [row.pid])).rowCount).toBe(0),
+    );
   }
   expect(pids.size).toBe(3);
 });
@@ -126,9 +158,19 @@ test('a connection that the server ends is made anew, and reads go on', async ()
 test('reads in flight when the connection dies are answered all the same', async () => {
   await using reads = lane({ sockets: 1, statementTimeoutMs: 10_000 });
   const [row] = await reads.read(nobody, backend, []);
-  const inFlight = Promise.all([reads.read(nobody, slowly, [0.3]), ...Array.from({ length: 20 }, () => reads.read(nobody, divide, [1]))]);
+  const inFlight = Promise.all([
+    reads.read(nobody, slowly, [0.3]),
+    ...Array.from({ length: 20 }, () => reads.read(nobody, divide, [1])),
+  ]);
   await eventually(async () =>
-    expect((await admin.query(`select from pg_stat_activity where pid = $1 and query like '%pg_sleep%' and state = 'active'`, [row?.pid])).rowCount).toBe(1),
+    expect(
+      (
+        await admin.query(
+          `select from pg_stat_activity where pid = $1 and query like '%pg_sleep%' and state = 'active'`,
+          [row?.pid],
+        )
+      ).rowCount,
+    ).toBe(1),
   );
   await admin.query('select pg_terminate_backend($1)', [row?.pid]);
   expect((await inFlight).slice(1)).toEqual(Array.from({ length: 20 }, () => [{ quotient: 1 }]));

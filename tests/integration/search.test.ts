@@ -24,13 +24,18 @@ beforeAll(async () => {
     if (!up) return { status: 503, body: { error: 'down' } };
     const { input } = request.json<{ input: string[] }>();
     const vectors = await words.embed(input);
-    return { body: { data: vectors.map((vector, index) => ({ index, embedding: [...vector.subarray(0, words.dims)] })) } };
+    return {
+      body: { data: vectors.map((vector, index) => ({ index, embedding: [...vector.subarray(0, words.dims)] })) },
+    };
   });
   api = await startTestApi({ embedder: { baseUrl: `${stub.url}/v1`, model } });
   admin = await connect(api.database.adminUrl);
   actors = await makeActors(api);
   await using worker = await connect(api.database.url('novax_worker'));
-  const { rows } = await worker.query(`select private.ensure_embedding_model($1, 'openai', $2::smallint) as id`, [model, words.dims]);
+  const { rows } = await worker.query(`select private.ensure_embedding_model($1, 'openai', $2::smallint) as id`, [
+    model,
+    words.dims,
+  ]);
   modelId = rows[0].id;
 });
 afterAll(async () => {
@@ -70,14 +75,20 @@ test('semantic search ranks by nearness, with the cosine as score, best first', 
   expect(answer).toMatchObject({ degraded: false, engine: 'pgvector' });
   expect(answer.hits.map(({ id }) => id).slice(0, 2)).toEqual([made[1]?.id, made[0]?.id]);
   expect(answer.hits[0]?.score).toBeCloseTo(1, 5);
-  expect(answer.hits.map(({ score }) => score)).toEqual(answer.hits.map(({ score }) => score).toSorted((a, b) => b - a));
+  expect(answer.hits.map(({ score }) => score)).toEqual(
+    answer.hits.map(({ score }) => score).toSorted((a, b) => b - a),
+  );
 });
 
 test('hybrid search finds what either way finds, and what both find comes first', async () => {
   const { client, organizationId, projectId } = await place();
   const word = unique('quokka');
   const both = await makeDocument(client, { projectId, title: 'Both', content: `${word} ${word}` });
-  const byWord = await makeDocument(client, { projectId, title: 'Word', content: `one ${word} among many other words` });
+  const byWord = await makeDocument(client, {
+    projectId,
+    title: 'Word',
+    content: `one ${word} among many other words`,
+  });
   const byMeaning = await makeDocument(client, { projectId, title: 'Meaning', content: 'marsupial' });
   await embed(both, word);
   await embed(byMeaning, `${word} something else`);
@@ -98,7 +109,12 @@ test('archived and deleted documents, documents of deleted projects and other pr
     await embed(document, word);
     return document.id;
   };
-  const [kept, archived, deleted, elsewhere] = [await makes(projectId), await makes(projectId), await makes(projectId), await makes(other.id)];
+  const [kept, archived, deleted, elsewhere] = [
+    await makes(projectId),
+    await makes(projectId),
+    await makes(projectId),
+    await makes(other.id),
+  ];
   await makes(gone.id);
   await client.documents.archive.mutate({ id: archived });
   await client.documents.delete.mutate({ id: deleted });
@@ -107,7 +123,10 @@ test('archived and deleted documents, documents of deleted projects and other pr
     const everywhere = await client.search.query.query({ organizationId, q: word, mode });
     expect(new Set(everywhere.hits.map(({ id }) => id)), mode).toEqual(new Set([kept, elsewhere]));
     const here = await client.search.query.query({ organizationId, q: word, mode, projectId });
-    expect(here.hits.map(({ id }) => id), mode).toEqual([kept]);
+    expect(
+      here.hits.map(({ id }) => id),
+      mode,
+    ).toEqual([kept]);
   }
 });
 
@@ -131,8 +150,14 @@ test('without the model hybrid search answers by words and says so; semantic sea
   const { id } = await makeDocument(client, { projectId, content: word });
   up = false;
   try {
-    expect(await client.search.query.query({ organizationId, q: word })).toMatchObject({ hits: [{ id }], degraded: true, engine: 'postgres' });
-    await expect(client.search.query.query({ organizationId, q: word, mode: 'semantic' }, { signal: AbortSignal.timeout(10_000) })).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+    expect(await client.search.query.query({ organizationId, q: word })).toMatchObject({
+      hits: [{ id }],
+      degraded: true,
+      engine: 'postgres',
+    });
+    await expect(
+      client.search.query.query({ organizationId, q: word, mode: 'semantic' }, { signal: AbortSignal.timeout(10_000) }),
+    ).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
   } finally {
     up = true;
   }
@@ -141,7 +166,9 @@ test('without the model hybrid search answers by words and says so; semantic sea
 test('a model that has embedded nothing yet finds nothing, without an error', async () => {
   const { client } = await newPerson(api);
   const { id: organizationId } = await makeOrganization(client);
-  expect(await client.search.query.query({ organizationId, q: 'anything', mode: 'semantic' })).toMatchObject({ hits: [] });
+  expect(await client.search.query.query({ organizationId, q: 'anything', mode: 'semantic' })).toMatchObject({
+    hits: [],
+  });
 });
 
 /** Fills an organization with that many documents and random vectors, by SQL: the pipeline would take minutes. */
@@ -169,26 +196,47 @@ async function plan(path: 'exact' | 'hnsw', organizationId: string): Promise<str
   await using as = await connect(api.database.url('novax_api'));
   await as.query('begin');
   await as.query(`select set_config('app.current_user_id', $1, true)`, [actors.owner.id]);
-  for (const [name, value] of Object.entries(settings ?? {})) await as.query('select set_config($1, $2, true)', [name, value]);
+  for (const [name, value] of Object.entries(settings ?? {}))
+    await as.query('select set_config($1, $2, true)', [name, value]);
   const [vector] = await words.embed(['apples']);
-  const { rows } = await as.query(`explain (costs off) ${text}`, [organizationId, vectorText(vector ?? new Float32Array()), 50, '', 10]);
+  const { rows } = await as.query(`explain (costs off) ${text}`, [
+    organizationId,
+    vectorText(vector ?? new Float32Array()),
+    50,
+    '',
+    10,
+  ]);
   await as.query('rollback');
   return rows.map((row) => row['QUERY PLAN']).join('\n');
 }
 
-test(`an organization of more than ${exactSearchMax} vectors gets its 10 hits through the HNSW index, a smaller one by an exact scan`, { timeout: 120_000 }, async () => {
-  const large = await place();
-  await fill(large, exactSearchMax + 100);
-  const needle = await makeDocument(large.client, { projectId: large.projectId, content: 'apples' });
-  await embed(needle, 'apples');
-  const answer = await large.client.search.query.query({ organizationId: large.organizationId, q: 'apples', mode: 'semantic', limit: 10 });
-  expect(answer.hits).toHaveLength(10);
-  expect(answer.hits[0]?.id).toBe(needle.id);
-  expect(await plan('hnsw', large.organizationId)).toMatch(new RegExp(`Index Scan using idx_ai_embeddings_p\\d_embedding_model_${modelId}`));
+test(
+  `an organization of more than ${exactSearchMax} vectors gets its 10 hits through the HNSW index, a smaller one by an exact scan`,
+  { timeout: 120_000 },
+  async () => {
+    const large = await place();
+    await fill(large, exactSearchMax + 100);
+    const needle = await makeDocument(large.client, { projectId: large.projectId, content: 'apples' });
+    await embed(needle, 'apples');
+    const answer = await large.client.search.query.query({
+      organizationId: large.organizationId,
+      q: 'apples',
+      mode: 'semantic',
+      limit: 10,
+    });
+    expect(answer.hits).toHaveLength(10);
+    expect(answer.hits[0]?.id).toBe(needle.id);
+    expect(await plan('hnsw', large.organizationId)).toMatch(
+      new RegExp(`Index Scan using idx_ai_embeddings_p\\d_embedding_model_${modelId}`),
+    );
 
-  const small = await place();
-  const near = await makeDocument(small.client, { projectId: small.projectId, content: 'apples' });
-  await embed(near, 'apples');
-  expect((await small.client.search.query.query({ organizationId: small.organizationId, q: 'apples', mode: 'semantic' })).hits).toMatchObject([{ id: near.id }]);
-  expect(await plan('exact', small.organizationId)).not.toContain(`embedding_model_${modelId}`);
-});
+    const small = await place();
+    const near = await makeDocument(small.client, { projectId: small.projectId, content: 'apples' });
+    await embed(near, 'apples');
+    expect(
+      (await small.client.search.query.query({ organizationId: small.organizationId, q: 'apples', mode: 'semantic' }))
+        .hits,
+    ).toMatchObject([{ id: near.id }]);
+    expect(await plan('exact', small.organizationId)).not.toContain(`embedding_model_${modelId}`);
+  },
+);

@@ -59,10 +59,27 @@ test('a created document has one audit row and one pending event of its own tran
   expect(new Set(Object.values(rows[0])).size).toBe(1);
   const { audits, events } = await trailOf(id);
   expect(audits).toMatchObject([
-    { action: 'create', entity_type: 'documents', org_id: actors.organizationId, actor_type: 'user', actor_id: member.id, request_id: requestId, ip_address: '127.0.0.1', old_value: null },
+    {
+      action: 'create',
+      entity_type: 'documents',
+      org_id: actors.organizationId,
+      actor_type: 'user',
+      actor_id: member.id,
+      request_id: requestId,
+      ip_address: '127.0.0.1',
+      old_value: null,
+    },
   ]);
   expect(events).toMatchObject([
-    { event_type: 'document.created', status: 'pending', org_id: actors.organizationId, aggregate_version: 1, actor_id: member.id, request_id: requestId, payload: { documentId: id, projectId, version: 1 } },
+    {
+      event_type: 'document.created',
+      status: 'pending',
+      org_id: actors.organizationId,
+      aggregate_version: 1,
+      actor_id: member.id,
+      request_id: requestId,
+      payload: { documentId: id, projectId, version: 1 },
+    },
   ]);
 });
 
@@ -72,7 +89,11 @@ test('a rolled-back write leaves no document, no audit row and no event', async 
       await db.close();
     },
   });
-  const context = { orgId: actors.organizationId, actor: { type: 'user', userId: actors.owner.id }, call: { requestId: null, ip: null, traceparent: null } } as const;
+  const context = {
+    orgId: actors.organizationId,
+    actor: { type: 'user', userId: actors.owner.id },
+    call: { requestId: null, ip: null, traceparent: null },
+  } as const;
   const before = await counts();
   const failing = db.tenant(context, async (tx) => {
     await createDocument(tx, { projectId, title: 'Gone', content: '', status: 'active' });
@@ -84,7 +105,9 @@ test('a rolled-back write leaves no document, no audit row and no event', async 
 
 test('a write whose event cannot be stored leaves nothing, and says INTERNAL without a reason', async () => {
   const before = await counts();
-  await admin.query(`alter table events add constraint ck_test check (payload ->> 'projectId' <> '${projectId}') not valid`);
+  await admin.query(
+    `alter table events add constraint ck_test check (payload ->> 'projectId' <> '${projectId}') not valid`,
+  );
   try {
     const input = { projectId, title: 'Gone', content: '' };
     const answer = await call(api.url, 'documents.create', { input, authorization: actors.owner.authorization });
@@ -118,8 +141,13 @@ test('of ten updates of one version at once exactly one wins', async () => {
   const { client, authorization } = actors.member;
   const { id } = await makeDocument(client, { projectId });
   const titles = Array.from({ length: 10 }, (_, n) => `Version by ${n}`);
-  const answers = await Promise.all(titles.map((title) => call(api.url, 'documents.update', { input: { id, version: 1, title }, authorization })));
-  expect(answers.map(({ code }) => code ?? 'OK').toSorted()).toEqual(['OK', ...Array.from({ length: 9 }, () => 'VERSION_CONFLICT')]);
+  const answers = await Promise.all(
+    titles.map((title) => call(api.url, 'documents.update', { input: { id, version: 1, title }, authorization })),
+  );
+  expect(answers.map(({ code }) => code ?? 'OK').toSorted()).toEqual([
+    'OK',
+    ...Array.from({ length: 9 }, () => 'VERSION_CONFLICT'),
+  ]);
   const winner = titles[answers.findIndex(({ code }) => code === undefined)];
   const { documents, audits, events } = await trailOf(id);
   expect(documents).toMatchObject([{ title: winner, version: 2 }]);
@@ -131,9 +159,12 @@ test('the events of one document are in the order of its versions, however its w
   const { client } = actors.member;
   const { id } = await makeDocument(client, { projectId });
   const writer = async (name: string): Promise<void> => {
-    for (let done = 0; done < 4; ) {
+    for (let done = 0; done < 4;) {
       const { version } = await client.documents.get.query({ id });
-      const outcome = await call(api.url, 'documents.update', { input: { id, version, title: unique(name) }, authorization: actors.member.authorization });
+      const outcome = await call(api.url, 'documents.update', {
+        input: { id, version, title: unique(name) },
+        authorization: actors.member.authorization,
+      });
       if (outcome.code === undefined) done += 1;
     }
   };
@@ -148,7 +179,11 @@ test('an audit row of a change holds only what changed, before and after', async
   const { id } = await makeDocument(client, { projectId, title: 'Before' });
   await client.documents.update.mutate({ id, version: 1, title: 'After' });
   const { audits } = await trailOf(id);
-  expect(audits[1]).toMatchObject({ action: 'update', old_value: { title: 'Before', version: 1 }, new_value: { title: 'After', version: 2 } });
+  expect(audits[1]).toMatchObject({
+    action: 'update',
+    old_value: { title: 'Before', version: 1 },
+    new_value: { title: 'After', version: 2 },
+  });
   expect(Object.keys(audits[1].new_value).toSorted()).toEqual(['title', 'version']);
 });
 
@@ -166,7 +201,9 @@ test('no audit row, event or session row ever holds a password or a token', asyn
     expect(text).not.toBe('');
     expect(everything).not.toContain(text);
   }
-  const { rows: keys } = await admin.query(`select distinct k from audit_log, lateral jsonb_object_keys(coalesce(old_value, '{}') || coalesce(new_value, '{}')) k`);
+  const { rows: keys } = await admin.query(
+    `select distinct k from audit_log, lateral jsonb_object_keys(coalesce(old_value, '{}') || coalesce(new_value, '{}')) k`,
+  );
   for (const { k } of keys) expect(k).not.toMatch(/password|token|secret|hash/i);
 });
 
@@ -185,8 +222,23 @@ test('every mutation of the API on an organization leaves an audit row with the 
   await owner.client.organizations.delete.mutate({ id: organization.id });
   const { rows } = await admin.query('select * from audit_log where id > $1 order by id', [before[0].id]);
   expect(rows.map(({ entity_type, action }) => `${entity_type} ${action}`)).toEqual([
-    'organizations create', 'organizations update', 'projects create', 'projects update', 'projects update',
-    'documents create', 'documents update', 'documents delete', 'projects delete', 'organizations delete',
+    'organizations create',
+    'organizations update',
+    'projects create',
+    'projects update',
+    'projects update',
+    'documents create',
+    'documents update',
+    'documents delete',
+    'projects delete',
+    'organizations delete',
   ]);
-  for (const row of rows) expect(row).toMatchObject({ actor_id: owner.id, actor_type: 'user', ip_address: '127.0.0.1', request_id: expect.any(String), org_id: organization.id });
+  for (const row of rows)
+    expect(row).toMatchObject({
+      actor_id: owner.id,
+      actor_type: 'user',
+      ip_address: '127.0.0.1',
+      request_id: expect.any(String),
+      org_id: organization.id,
+    });
 });

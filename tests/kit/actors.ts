@@ -28,7 +28,14 @@ export async function newPerson(api: Pick<TestApi, 'url'>, name = 'person'): Pro
   const email = `${username}@example.test`;
   const client = createNovaxClient({ url: api.url });
   const { id } = await client.session.register({ email, username, password: testPassword });
-  return { id, email, username, password: testPassword, client, authorization: `Bearer ${client.session.tokens()?.accessToken}` };
+  return {
+    id,
+    email,
+    username,
+    password: testPassword,
+    client,
+    authorization: `Bearer ${client.session.tokens()?.accessToken}`,
+  };
 }
 
 export interface Actors {
@@ -51,8 +58,14 @@ export async function makeActors(api: TestApi): Promise<Actors> {
     newPerson(api, 'viewer'),
     newPerson(api, 'outsider'),
   ]);
-  const { id: organizationId } = await owner.client.organizations.create.mutate({ name: 'Victim', slug: unique('victim') });
-  const { id: outsiderOrganizationId } = await outsider.client.organizations.create.mutate({ name: 'Other', slug: unique('other') });
+  const { id: organizationId } = await owner.client.organizations.create.mutate({
+    name: 'Victim',
+    slug: unique('victim'),
+  });
+  const { id: outsiderOrganizationId } = await outsider.client.organizations.create.mutate({
+    name: 'Other',
+    slug: unique('other'),
+  });
   await addMember(api, { organizationId, userId: admin.id, role: 'admin' });
   await addMember(api, { organizationId, userId: member.id, role: 'member' });
   await addMember(api, { organizationId, userId: viewer.id, role: 'viewer' });
@@ -60,8 +73,15 @@ export async function makeActors(api: TestApi): Promise<Actors> {
 }
 
 /** Makes somebody a member behind the API's back. */
-export async function addMember(api: TestApi, membership: { organizationId: string; userId: string; role: Role }): Promise<void> {
+export async function addMember(
+  api: TestApi,
+  membership: { organizationId: string; userId: string; role: Role },
+): Promise<void> {
   await using admin = await connect(api.database.adminUrl);
   const { organizationId, userId, role } = membership;
-  await admin.query('insert into org_members (org_id, user_id, role) values ($1, $2, $3)', [organizationId, userId, role]);
+  await admin.query('insert into org_members (org_id, user_id, role) values ($1, $2, $3)', [
+    organizationId,
+    userId,
+    role,
+  ]);
 }

@@ -1,7 +1,7 @@
 /** The API (and, when asked, the workers) in the test's own process, on a database, subjects and job keys of its own. */
 import { randomBytes } from 'node:crypto';
 import { busNames } from '@novax/adapters/bus-config';
-import { natsAddress } from '@novax/adapters/bus';
+import { natsAddress } from '@novax/adapters/nats-address';
 import { Lifecycle } from '@novax/runtime/lifecycle';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { connect as connectNats } from 'nats';
@@ -76,7 +76,15 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   stack.use(await living(async (lifecycle) => void ({ url } = await startApi(env, { lifecycle, log: quiet }))));
   if (options.workers === true) stack.use(await started());
   const owned = stack.move();
-  return { url, database, signingKey, env, workersEnv, startWorkers: started, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return {
+    url,
+    database,
+    signingKey,
+    env,
+    workersEnv,
+    startWorkers: started,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 function sharedSettings(namespace: string, options: TestApiOptions) {
@@ -89,7 +97,9 @@ function sharedSettings(namespace: string, options: TestApiOptions) {
     NATS_URL: natsUrl,
     NATS_NAMESPACE: namespace,
     EMBEDDING_PROVIDER: options.embedder === undefined ? 'local' : 'openai',
-    ...(options.embedder === undefined ? {} : { EMBEDDING_BASE_URL: options.embedder.baseUrl, EMBEDDING_MODEL: options.embedder.model }),
+    ...(options.embedder === undefined
+      ? {}
+      : { EMBEDDING_BASE_URL: options.embedder.baseUrl, EMBEDDING_MODEL: options.embedder.model }),
   } as const;
 }
 

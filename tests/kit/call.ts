@@ -45,7 +45,10 @@ export function rowOf(path: string): Row {
 /** Calls a procedure with any input by one of the faces; errors are answers, not exceptions. */
 export async function call(url: string, path: string, options: CallOptions): Promise<Answer> {
   const { input, face = 'trpc', authorization, requestId = randomUUID() } = options;
-  const headers: Record<string, string> = { 'x-request-id': requestId, ...(authorization === undefined ? {} : { authorization }) };
+  const headers: Record<string, string> = {
+    'x-request-id': requestId,
+    ...(authorization === undefined ? {} : { authorization }),
+  };
   const { target, method, body } = requestOf(path, input, face);
   const response = await fetch(`${url}${target}`, {
     method,
@@ -76,7 +79,8 @@ function requestOf(path: string, input: unknown, face: Face): { target: string; 
   if (face === 'rest') return restRequest(row, input);
   const value = face === 'batch' ? { 0: input } : input;
   const batch = face === 'batch' ? 'batch=1' : '';
-  if (row.kind === 'mutation') return { target: `/trpc/${path}${batch && `?${batch}`}`, method: 'POST', body: JSON.stringify(value) };
+  if (row.kind === 'mutation')
+    return { target: `/trpc/${path}${batch && `?${batch}`}`, method: 'POST', body: JSON.stringify(value) };
   const query = [batch, `input=${encodeURIComponent(JSON.stringify(value))}`].filter((part) => part !== '').join('&');
   return { target: `/trpc/${path}?${query}`, method: 'GET' };
 }
@@ -94,8 +98,10 @@ function restRequest(row: Row, input: unknown): { target: string; method: string
     return encodeURIComponent(String(value));
   });
   if (method === 'GET' || method === 'DELETE') {
-    const query = new URLSearchParams(Object.entries(left).map(([name, value]): [string, string] => [name, String(value)]));
-    return { target: `/api/v1${filled}${query.size === 0 ? '' : `?${query}`}`, method };
+    const query = new URLSearchParams(
+      Object.entries(left).map(([name, value]): [string, string] => [name, String(value)]),
+    );
+    return { target: `/api/v1${filled}${query.size === 0 ? '' : `?${query.toString()}`}`, method };
   }
   return { target: `/api/v1${filled}`, method, body: JSON.stringify(left) };
 }

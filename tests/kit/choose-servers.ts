@@ -59,7 +59,13 @@ async function freeSlot(dir: string): Promise<string> {
 function namedServers(env: Readonly<Record<string, string | undefined>>): Servers | undefined {
   const missing = Object.values(variables).filter((name) => !env[name]);
   if (missing.length === Object.keys(variables).length) return undefined;
-  if (missing.length > 0) throw new Error(`the environment names some test servers but not all; set also ${missing.join(', ')}`);
+  if (missing.length > 0)
+    throw new Error(`the environment names some test servers but not all; set also ${missing.join(', ')}`);
   const url = (name: keyof typeof variables): string => env[variables[name]] ?? '';
-  return { pgAdminUrl: url('pgAdminUrl'), queueRedisUrl: url('queueRedisUrl'), cacheRedisUrl: url('cacheRedisUrl'), natsUrl: url('natsUrl') };
+  return {
+    pgAdminUrl: url('pgAdminUrl'),
+    queueRedisUrl: url('queueRedisUrl'),
+    cacheRedisUrl: url('cacheRedisUrl'),
+    natsUrl: url('natsUrl'),
+  };
 }

@@ -15,7 +15,9 @@ export async function whyNoContainers(): Promise<string | undefined> {
   } catch {
     return 'no container engine answers';
   }
-  const found = await Promise.all(Object.values(images).map(async (image) => ((await has(runtime, image)) ? [] : [image])));
+  const found = await Promise.all(
+    Object.values(images).map(async (image) => ((await has(runtime, image)) ? [] : [image])),
+  );
   const missing = found.flat();
   return missing.length === 0 ? undefined : `the engine has no image ${missing.join(', ')}`;
 }
@@ -60,7 +62,8 @@ export async function containerServers(): Promise<{ urls: Servers; stop: () => P
           .withWaitStrategy(Wait.forHttp('/healthz', 8222)),
       ),
     ]);
-    const at = (container: StartedTestContainer, port: number): string => `${container.getHost()}:${container.getMappedPort(port)}`;
+    const at = (container: StartedTestContainer, port: number): string =>
+      `${container.getHost()}:${container.getMappedPort(port)}`;
     return {
       stop,
       urls: {

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { newPerson } from './actors.ts';
 import { type Answer, call, type CallOptions, faces, rowOf, rows } from './call.ts';
-import { type Ids, makeWorld, validInput } from './world.ts';
+import { type Ids, type makeWorld, validInput } from './world.ts';
 
 type TestWorld = Awaited<ReturnType<typeof makeWorld>>;
 
@@ -23,50 +23,62 @@ export function testGuarantees(path: string, world: () => TestWorld): void {
   const row = rowOf(path);
   const ask = (options: CallOptions): Promise<Answer> => call(world().api.url, path, options);
 
-  test.each(faces.filter((face) => face !== 'rest' || takesInput(path)))(`${path} refuses a wrong input with VALIDATION_FAILED by %s`, async (face) => {
-    const { authorization } = world().actors.owner;
-    const answer = await ask({ face, input: wrongInput(path, world().ids), authorization });
-    expectError(answer, 'VALIDATION_FAILED', face);
-    expect(answer.text).toContain('"issues":[{');
-  });
+  test.each(faces.filter((face) => face !== 'rest' || takesInput(path)))(
+    `${path} refuses a wrong input with VALIDATION_FAILED by %s`,
+    async (face) => {
+      const { authorization } = world().actors.owner;
+      const answer = await ask({ face, input: wrongInput(path, world().ids), authorization });
+      expectError(answer, 'VALIDATION_FAILED', face);
+      expect(answer.text).toContain('"issues":[{');
+    },
+  );
 
   const signedIn = row.scope === 'public' ? [] : faces;
   test.each(signedIn)(`${path} refuses callers without credentials by %s`, async (face) => {
     const input = validInput(path, world().ids);
     const without = await ask({ face, input });
     expectError(without, 'UNAUTHENTICATED', face);
-    for (const authorization of ['Bearer', 'Bearer x.y.z', 'Basic dTpw', world().actors.owner.authorization.slice(0, -3)]) {
+    for (const authorization of [
+      'Bearer',
+      'Bearer x.y.z',
+      'Basic dTpw',
+      world().actors.owner.authorization.slice(0, -3),
+    ]) {
       expectError(await ask({ face, input, authorization }), 'UNAUTHENTICATED', face);
     }
   });
 
-  const refused = row.needs === undefined ? [] : roles.filter((role) => row.needs !== undefined && !roleMay(role, row.needs));
+  const refused =
+    row.needs === undefined ? [] : roles.filter((role) => row.needs !== undefined && !roleMay(role, row.needs));
   test.each(refused)(`${path} is FORBIDDEN to a %s`, async (role) => {
     const { authorization } = world().actors[role];
-    for (const face of faces) expectError(await ask({ face, input: validInput(path, world().ids), authorization }), 'FORBIDDEN', face);
+    for (const face of faces)
+      expectError(await ask({ face, input: validInput(path, world().ids), authorization }), 'FORBIDDEN', face);
   });
 
   const named = idFields(path);
-  if (named.length > 0) test(`${path} answers another tenant's id exactly as one that does not exist`, async () => {
-    const { authorization } = world().actors.outsider;
-    const requestId = randomUUID();
-    const nowhere: Ids = { organizationId: randomUUID(), projectId: randomUUID(), documentId: randomUUID() };
-    // Names that are made anew for each input may not differ between the two.
-    const foreign = validInput(path, world().ids);
-    const absent = { ...foreign, ...only(validInput(path, nowhere), named) };
-    for (const face of faces) {
-      const theirs = await ask({ face, input: foreign, authorization, requestId });
-      const nobodys = await ask({ face, input: absent, authorization, requestId });
-      expectError(theirs, 'NOT_FOUND', face);
-      expect(theirs.text).toBe(nobodys.text);
-      expect(theirs.status).toBe(nobodys.status);
-    }
-  });
+  if (named.length > 0)
+    test(`${path} answers another tenant's id exactly as one that does not exist`, async () => {
+      const { authorization } = world().actors.outsider;
+      const requestId = randomUUID();
+      const nowhere: Ids = { organizationId: randomUUID(), projectId: randomUUID(), documentId: randomUUID() };
+      // Names that are made anew for each input may not differ between the two.
+      const foreign = validInput(path, world().ids);
+      const absent = { ...foreign, ...only(validInput(path, nowhere), named) };
+      for (const face of faces) {
+        const theirs = await ask({ face, input: foreign, authorization, requestId });
+        const nobodys = await ask({ face, input: absent, authorization, requestId });
+        expectError(theirs, 'NOT_FOUND', face);
+        expect(theirs.text).toBe(nobodys.text);
+        expect(theirs.status).toBe(nobodys.status);
+      }
+    });
 
-  if (named.length > 0) test(`${path} answers a new person NOT_FOUND, who belongs to nothing`, async () => {
-    const { authorization } = await newPerson(world().api);
-    expectError(await ask({ input: validInput(path, world().ids), authorization }), 'NOT_FOUND', 'trpc');
-  });
+  if (named.length > 0)
+    test(`${path} answers a new person NOT_FOUND, who belongs to nothing`, async () => {
+      const { authorization } = await newPerson(world().api);
+      expectError(await ask({ input: validInput(path, world().ids), authorization }), 'NOT_FOUND', 'trpc');
+    });
 }
 
 /** Checks that an answer is this error of the table, in its face's own format, and tells nothing more. */

@@ -8,14 +8,25 @@ export interface TenantTable {
   readonly kind: 'table' | 'partition' | 'view' | 'materialized view';
   /** The column that names the organization: `org_id`, or `id` of `organizations` itself. */
   readonly orgColumn: string;
-  readonly columns: readonly { readonly name: string; readonly type: string; readonly needed: boolean; readonly generated: boolean }[];
+  readonly columns: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly needed: boolean;
+    readonly generated: boolean;
+  }[];
   /** Allowed values by column, from CHECK constraints that list them. */
   readonly choices: Readonly<Record<string, string>>;
 }
 
 /** Tables, partitions, views and materialized views with an organization. */
 export async function tenantTables(admin: Client): Promise<TenantTable[]> {
-  const { rows } = await admin.query<{ schema: string; table: string; kind: TenantTable['kind']; columns: TenantTable['columns']; checks: string[] }>(`
+  const { rows } = await admin.query<{
+    schema: string;
+    table: string;
+    kind: TenantTable['kind'];
+    columns: TenantTable['columns'];
+    checks: string[];
+  }>(`
     select n.nspname as schema, c.relname as table,
            case when c.relkind = 'v' then 'view' when c.relkind = 'm' then 'materialized view' when c.relispartition then 'partition' else 'table' end as kind,
            (select jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
@@ -62,7 +73,9 @@ export function insertRow(table: TenantTable, granted?: ReadonlySet<string>): st
   const values = table.columns.flatMap(({ name, type, needed, generated }): [string, string][] => {
     if (generated || granted?.has(name) === false) return [];
     if (name === table.orgColumn) return [[name, '$1']];
-    const value = known[name] ?? (needed ? (table.choices[name] === undefined ? guess(type) : `'${table.choices[name]}'`) : undefined);
+    const value =
+      known[name] ??
+      (needed ? (table.choices[name] === undefined ? guess(type) : `'${table.choices[name]}'`) : undefined);
     return value === undefined ? [] : [[name, value]];
   });
   return `insert into ${table.name} (${values.map(([name]) => escapeIdentifier(name)).join(', ')}) values (${values.map(([, value]) => value).join(', ')})`;
@@ -100,11 +113,16 @@ export async function fillTables(admin: Client, tables: readonly TenantTable[], 
     });
   }
   await admin.query(`set session_replication_role = 'origin'`);
-  for (const table of tables) if (table.kind === 'materialized view') await admin.query(`refresh materialized view ${table.name}`);
+  for (const table of tables)
+    if (table.kind === 'materialized view') await admin.query(`refresh materialized view ${table.name}`);
 }
 
 /** Count and ordered hash of an organization's rows in every table, and of its people's own rows; equal means untouched. */
-export async function fingerprint(admin: Client, tables: readonly TenantTable[], orgId: string): Promise<Record<string, string>> {
+export async function fingerprint(
+  admin: Client,
+  tables: readonly TenantTable[],
+  orgId: string,
+): Promise<Record<string, string>> {
   const people = `(select user_id from org_members where org_id = $1)`;
   const parts = tables
     .filter(({ kind }) => kind === 'table')
@@ -114,7 +132,10 @@ export async function fingerprint(admin: Client, tables: readonly TenantTable[],
       { name: 'public.sessions', where: `t.user_id in ${people}` },
       { name: 'public.refresh_tokens', where: `t.session_id in (select id from sessions where user_id in ${people})` },
     )
-    .map(({ name, where }) => `select '${name}' as name, count(*) || ' ' || md5(coalesce(string_agg(t::text, e'\\n' order by t::text), '')) as hash from ${name} t where ${where}`);
+    .map(
+      ({ name, where }) =>
+        `select '${name}' as name, count(*) || ' ' || md5(coalesce(string_agg(t::text, e'\\n' order by t::text), '')) as hash from ${name} t where ${where}`,
+    );
   const { rows } = await admin.query<{ name: string; hash: string }>(parts.join(' union all '), [orgId]);
   return Object.fromEntries(rows.map(({ name, hash }) => [name, hash]));
 }

@@ -1,6 +1,6 @@
 /** Everything an organization can hold, and a valid input for every procedure of the contract about it. */
 import type { z } from 'zod';
-import { contract } from '@novax/contracts/api/contract';
+import type { contract } from '@novax/contracts/api/contract';
 import { type Actors, makeActors, testPassword, unique } from './actors.ts';
 import type { TestApi } from './api.ts';
 import { makeDocument, makeProject } from './factories.ts';
@@ -36,7 +36,9 @@ export async function makeWorld(api: TestApi): Promise<World & { readonly outsid
 type Contract = typeof contract;
 type InputMakers = {
   readonly [F in keyof Contract]: {
-    readonly [V in keyof Contract[F]]: (ids: Ids) => Contract[F][V] extends { input: infer I extends z.ZodType } ? z.input<I> : never;
+    readonly [V in keyof Contract[F]]: (
+      ids: Ids,
+    ) => Contract[F][V] extends { input: infer I extends z.ZodType } ? z.input<I> : never;
   };
 };
 

@@ -51,7 +51,7 @@ export async function startApi(
     closeRedis,
   );
   await assertPolicy(redis, 'noeviction');
-  const embedder = lifecycle.add('embedder', await createEmbedder(env, { log }), (it) => it.close());
+  const embedder = lifecycle.add('embedder', await createEmbedder(env, { log, threads: 1 }), (it) => it.close());
   // The model loads at its first text: better now than under somebody's first search.
   embedder
     .embed(['ready'])

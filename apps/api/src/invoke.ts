@@ -97,7 +97,8 @@ export function createChain(options: ChainOptions): Chain {
   /** Our own failures with their causes; what the caller did wrong in one line. */
   function report(error: AppError, path: string, request: RequestFacts): void {
     const { requestId } = request.call;
-    if (error.code === 'INTERNAL') log.error({ requestId, procedure: path, code: error.code, err: error }, 'call failed');
+    if (error.code === 'INTERNAL')
+      log.error({ requestId, procedure: path, code: error.code, err: error }, 'call failed');
     else log.info({ requestId, procedure: path, code: error.code, detail: error.message }, 'call refused');
   }
 

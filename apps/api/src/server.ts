@@ -4,7 +4,7 @@ import { contract } from '@novax/contracts/api/contract';
 import { errorTable } from '@novax/contracts/errors';
 import type { ReadyLine } from '@novax/runtime/metrics';
 import { AppError, toAppError } from '@novax/runtime/errors';
-import express, { type NextFunction, type Request, type Response } from 'express';
+import express from 'express';
 import { requestFacts } from './faces/facts.ts';
 import { openApiDocument } from './faces/openapi.ts';
 import { docsPage } from './faces/docs.ts';
@@ -52,30 +52,36 @@ export function createApiServer(options: ServerOptions): Server {
     });
   });
 
-  // Four parameters are how Express knows an error handler; its own would show the stack.
-  app.use((thrown: unknown, request: Request, response: Response, _next: NextFunction) => {
-    // What Express throws itself is a path or a query that cannot be decoded.
-    const error =
-      thrown instanceof URIError ? new AppError('VALIDATION_FAILED', { cause: thrown }) : toAppError(thrown);
-    const { requestId } = requestFacts(request, 'rest', trustedHops).call;
-    const headers = { 'content-type': 'application/problem+json', ...errorHeaders(error), 'x-request-id': requestId };
-    write(response, { status: errorTable[error.code].http, body: problem(error, requestId), headers });
-  });
-
   const server = createServer((request, response) => {
     for (const [name, value] of Object.entries(fixedHeaders)) response.setHeader(name, value);
     if (allowOrigin(request, response, options.corsOrigins)) return;
     if (thin(request, response)) return;
     if (request.url === '/healthz') return write(response, { status: 200, body: { ok: true } });
     if (request.url === '/readyz') return void answerReady(response, options.ready);
-    // Express has the call signature of a request listener.
-    (app as (request: IncomingMessage, response: ServerResponse) => void)(request, response);
+    // Express has the call signature of a request listener; what none of its handlers took ends in the third parameter, not on its own error page.
+    (app as (request: IncomingMessage, response: ServerResponse, unhandled: (thrown: unknown) => void) => void)(
+      request,
+      response,
+      (thrown) => answerUnhandled({ request, response }, { thrown, trustedHops }),
+    );
   });
   // Longer than a load balancer's idle time, so that the balancer is the one to close.
   server.keepAliveTimeout = 65_000;
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
   return server;
+}
+
+/** What Express throws itself is a path that cannot be decoded; anything else is ours. */
+function answerUnhandled(
+  exchange: { readonly request: IncomingMessage; readonly response: ServerResponse },
+  failure: { readonly thrown: unknown; readonly trustedHops: number },
+): void {
+  const { thrown, trustedHops } = failure;
+  const error = thrown instanceof URIError ? new AppError('VALIDATION_FAILED', { cause: thrown }) : toAppError(thrown);
+  const { requestId } = requestFacts(exchange.request, 'rest', trustedHops).call;
+  const headers = { 'content-type': 'application/problem+json', ...errorHeaders(error), 'x-request-id': requestId };
+  write(exchange.response, { status: errorTable[error.code].http, body: problem(error, requestId), headers });
 }
 
 async function answerReady(response: ServerResponse, ready: ServerOptions['ready']): Promise<void> {

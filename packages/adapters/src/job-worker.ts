@@ -81,9 +81,11 @@ async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promis
   return async () => {
     stopping = true;
     await Promise.all(connections.map(settledRedis));
+    // From here on no job is taken.
+    const closing = worker.close();
     if (!(await answers(redis))) for (const connection of connections) connection.disconnect();
     await stopSweeping();
-    await worker.close();
+    await closing;
     await Promise.all(burials);
     await queue.close();
     await closeRedis(redis);

@@ -6,12 +6,10 @@ import { type ChatServer, askModel } from './language-model.ts';
 /** Characters of a document that are sent; some 6,000 tokens. */
 const sentMax = 24_000;
 
-const answerSchema = aiSummarySchema
-  .omit({ generated_at: true, model: true })
-  .extend({
-    summary: aiSummarySchema.shape.summary.min(1).max(4000),
-    key_topics: aiSummarySchema.shape.key_topics.max(20),
-  });
+const answerSchema = aiSummarySchema.omit({ generated_at: true, model: true }).extend({
+  summary: aiSummarySchema.shape.summary.min(1).max(4000),
+  key_topics: aiSummarySchema.shape.key_topics.max(20),
+});
 
 /** A summarizer on a chat server. The document is untrusted: the model gets no tools, and its answer is parsed and bounded. */
 export function openAiSummarizer(server: ChatServer): Summarizer {

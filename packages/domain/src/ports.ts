@@ -8,7 +8,7 @@ export const vectorDims = 1536;
 
 /** Turns text into vectors. Vectors of different `modelId`s are never compared. */
 export interface Embedder {
-  /** Key in `embedding_models`, for example `local-use-en-1`. */
+  /** Key in `embedding_models`, for example `local-use-lite-en-1`. */
   readonly modelId: string;
   /** Length of the model's own vectors, before padding. */
   readonly dims: number;

@@ -20,7 +20,11 @@ describe.each(pathsOf('organizations', 'members'))('%s', (path) => testGuarantee
 test.each(faces)('organizations.create makes the caller its owner by %s, with 201 on the REST face', async (face) => {
   const { viewer } = world.actors;
   const slug = unique('made');
-  const answer = await call(api.url, 'organizations.create', { face, input: { name: '  Made  ', slug }, authorization: viewer.authorization });
+  const answer = await call(api.url, 'organizations.create', {
+    face,
+    input: { name: '  Made  ', slug },
+    authorization: viewer.authorization,
+  });
   expect(answer.status, answer.text).toBe(face === 'rest' ? 201 : 200);
   expect(answer.data).toMatchObject({ name: 'Made', slug, ownerId: viewer.id, status: 'active', settings: {} });
   const { organizations } = await viewer.client.users.me.query({});
@@ -30,7 +34,10 @@ test.each(faces)('organizations.create makes the caller its owner by %s, with 20
 test('a slug can be taken once', async () => {
   const { owner, outsider } = world.actors;
   const { slug } = await makeOrganization(owner.client);
-  const again = await call(api.url, 'organizations.create', { input: { name: 'Again', slug }, authorization: outsider.authorization });
+  const again = await call(api.url, 'organizations.create', {
+    input: { name: 'Again', slug },
+    authorization: outsider.authorization,
+  });
   expectError(again, 'ALREADY_EXISTS', 'trpc');
 });
 
@@ -39,7 +46,11 @@ test.each(faces)('organizations.get, update and list answer a member by %s', asy
   const { authorization } = admin;
   const { organizationId: id } = world.ids;
   const name = unique('Renamed ');
-  const updated = await call(api.url, 'organizations.update', { face, input: { id, name, settings: { colour: 'blue' } }, authorization });
+  const updated = await call(api.url, 'organizations.update', {
+    face,
+    input: { id, name, settings: { colour: 'blue' } },
+    authorization,
+  });
   expect(updated.data, updated.text).toMatchObject({ id, name, settings: { colour: 'blue' } });
   const got = await call(api.url, 'organizations.get', { face, input: { id }, authorization });
   expect(got.data).toEqual(updated.data);
@@ -52,7 +63,11 @@ test.each(faces)('members.list names every member and their role once over its p
   const seen = new Map<string, string>();
   let cursor: string | null = null;
   do {
-    const input: Record<string, unknown> = { organizationId: world.ids.organizationId, limit: 3, ...(cursor === null ? {} : { cursor }) };
+    const input: Record<string, unknown> = {
+      organizationId: world.ids.organizationId,
+      limit: 3,
+      ...(cursor === null ? {} : { cursor }),
+    };
     const answer = await call(api.url, 'members.list', { face, input, authorization: viewer.authorization });
     expect(answer.status, answer.text).toBe(200);
     // The contract's own output, checked by the API before it was sent.
@@ -63,25 +78,33 @@ test.each(faces)('members.list names every member and their role once over its p
     }
     cursor = page.nextCursor;
   } while (cursor !== null);
-  expect(Object.fromEntries(seen)).toEqual({ [owner.id]: 'owner', [admin.id]: 'admin', [member.id]: 'member', [viewer.id]: 'viewer' });
+  expect(Object.fromEntries(seen)).toEqual({
+    [owner.id]: 'owner',
+    [admin.id]: 'admin',
+    [member.id]: 'member',
+    [viewer.id]: 'viewer',
+  });
 });
 
-test.each(faces)('an organization deleted by %s is out of sight with everything in it, at once and for its owner', async (face) => {
-  const { client, authorization } = await newPerson(api);
-  const { id } = await makeOrganization(client);
-  const { id: projectId } = await makeProject(client, { organizationId: id });
-  const { id: documentId } = await makeDocument(client, { projectId });
-  const answer = await call(api.url, 'organizations.delete', { face, input: { id }, authorization });
-  expect(answer.data, answer.text).toEqual({ id, status: 'deleted' });
-  for (const [path, input] of [
-    ['organizations.get', { id }],
-    ['organizations.delete', { id }],
-    ['projects.get', { id: projectId }],
-    ['documents.get', { id: documentId }],
-    ['documents.update', { id: documentId, version: 1, title: 'Too late' }],
-    ['search.query', { organizationId: id, q: 'words' }],
-  ] as const) {
-    expectError(await call(api.url, path, { face, input, authorization }), 'NOT_FOUND', face);
-  }
-  expect(await client.organizations.list.query({})).toEqual({ items: [], nextCursor: null });
-});
+test.each(faces)(
+  'an organization deleted by %s is out of sight with everything in it, at once and for its owner',
+  async (face) => {
+    const { client, authorization } = await newPerson(api);
+    const { id } = await makeOrganization(client);
+    const { id: projectId } = await makeProject(client, { organizationId: id });
+    const { id: documentId } = await makeDocument(client, { projectId });
+    const answer = await call(api.url, 'organizations.delete', { face, input: { id }, authorization });
+    expect(answer.data, answer.text).toEqual({ id, status: 'deleted' });
+    for (const [path, input] of [
+      ['organizations.get', { id }],
+      ['organizations.delete', { id }],
+      ['projects.get', { id: projectId }],
+      ['documents.get', { id: documentId }],
+      ['documents.update', { id: documentId, version: 1, title: 'Too late' }],
+      ['search.query', { organizationId: id, q: 'words' }],
+    ] as const) {
+      expectError(await call(api.url, path, { face, input, authorization }), 'NOT_FOUND', face);
+    }
+    expect(await client.organizations.list.query({})).toEqual({ items: [], nextCursor: null });
+  },
+);

@@ -84,21 +84,32 @@ async function untilEnriched(context: CommandContext, reader: FiguresReader, acc
   const bar = context.out.progress('enrich');
   const deadline = performance.now() + enrichWithinMs;
   for (;;) {
-    const { documents, embedded, summarized, eventsPending } = await reader.read(account);
-    bar.update(
-      `${embedded}/${documents} embedded, ${summarized} summarized`,
-      (embedded + summarized) / Math.max(2 * documents, 1),
-    );
-    if (embedded === documents && summarized === documents && eventsPending === 0) {
-      return bar.done(`${documents} documents embedded and summarized, no event pending`);
+    // A database that dies under the demonstration is started again; until then there is nothing to count.
+    const figures = await reader.read(account).catch((thrown: unknown) => explain(thrown));
+    if (typeof figures === 'string') bar.update(`waiting for the database: ${figures}`);
+    else {
+      const { documents, embedded, summarized, eventsPending } = figures;
+      bar.update(
+        `${embedded}/${documents} embedded, ${summarized} summarized`,
+        (embedded + summarized) / Math.max(2 * documents, 1),
+      );
+      if (embedded === documents && summarized === documents && eventsPending === 0) {
+        return bar.done(`${documents} documents embedded and summarized, no event pending`);
+      }
     }
     if (performance.now() > deadline) {
-      bar.fail(`${embedded} of ${documents} embedded, ${summarized} summarized, ${eventsPending} events pending`);
+      bar.fail(typeof figures === 'string' ? figures : whatIsMissing(figures));
       throw new CommandFailure('not everything was enriched in time', { hint: 'see: npx novax logs workers' });
     }
     await pause(200, context.signal);
     context.signal.throwIfAborted();
   }
+}
+
+const explain = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+
+function whatIsMissing({ documents, embedded, summarized, eventsPending }: Figures): string {
+  return `${embedded} of ${documents} embedded, ${summarized} summarized, ${eventsPending} events pending`;
 }
 
 async function search(account: DemoAccount, mode: SearchMode): Promise<Search> {
