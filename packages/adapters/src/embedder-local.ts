@@ -23,7 +23,7 @@ export const localModelDims = 512;
  * The model reads the first 128 tokens of a text and ignores the rest: some 300 characters of Markdown, 500 of prose. A full window costs
  * about 75 ms of one core, so a document gets few pieces.
  */
-const window = { chars: 320, piecesMax: 3 };
+const window = { chars: 450, piecesMax: 3 };
 
 /** Most texts in one call to the model. Larger batches gain nothing and keep later callers waiting. */
 const batchMax = 16;
