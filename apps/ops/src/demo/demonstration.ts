@@ -12,8 +12,8 @@ import { openFigures, type Figures, type FiguresReader } from './figures.ts';
 
 const questions: Readonly<Record<SearchMode, string>> = {
   fulltext: 'retry backoff',
-  semantic: 'parse command line arguments',
-  hybrid: 'match file names with wildcards',
+  semantic: 'read a zip archive',
+  hybrid: 'connect to a PostgreSQL database',
 };
 /** Longest the enrichment may take before the demonstration says that something is wrong, milliseconds. */
 const enrichWithinMs = 180_000;
