@@ -1,14 +1,11 @@
 /** Whatever is sent, the answer is a typed error, never a stack and never a 5xx, and the connection goes on. */
-import { once } from 'node:events';
-import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
-import { connect as connectTcp } from 'node:net';
-import { errorTable, isErrorCode } from '@novax/contracts/errors';
-import { batchCallsMax, bodyBytesMax } from '@novax/contracts/limits';
+import { bodyBytesMax } from '@novax/contracts/limits';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Person } from '../kit/actors.ts';
 import { startTestApi, type TestApi } from '../kit/api.ts';
 import { call } from '../kit/call.ts';
+import { expectTyped, send as sendRaw, type Sent } from '../kit/raw.ts';
 import { makeWorld } from '../kit/world.ts';
 
 let api: TestApi;
@@ -21,56 +18,8 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
-interface Sent {
-  readonly method: string;
-  readonly path: string;
-  readonly body?: string | Buffer;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** Sends over one kept connection, then asks on that same connection for something ordinary. */
-async function send(sent: Sent): Promise<{ status: number; text: string; headers: Record<string, unknown> }> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  try {
-    const answer = await exchange(agent, sent);
-    const next = await exchange(agent, { method: 'GET', path: '/trpc/users.me', headers: {} });
-    expect(next.status, `after ${sent.method} ${sent.path}`).toBe(200);
-    return answer;
-  } finally {
-    agent.destroy();
-  }
-}
-
-async function exchange(
-  agent: Agent,
-  sent: Sent,
-): Promise<{ status: number; text: string; headers: Record<string, unknown> }> {
-  const { hostname, port } = new URL(api.url);
-  const { method, path, body } = sent;
-  const headers = {
-    authorization: owner.authorization,
-    ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
-    ...sent.headers,
-  };
-  const outgoing = httpRequest({ agent, hostname, port, method, path, headers });
-  outgoing.end(body);
-  // `once` types events as unknown tuples; `response` brings a message.
-  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
-  let text = '';
-  for await (const chunk of response.setEncoding('utf8')) text += chunk;
-  return { status: response.statusCode ?? 0, text, headers: response.headers };
-}
-
-/** A typed error of the table with the right status, and nothing about the inside. */
-function expectTyped(answer: { status: number; text: string }, codes: readonly string[]): void {
-  expect(answer.status, answer.text.slice(0, 300)).toBeLessThan(500);
-  expect(answer.text).not.toMatch(/node_modules|\bat .*\.ts|\.ts:\d|ZodError|SyntaxError|TRPCError|select /);
-  const parsed = JSON.parse(answer.text);
-  const one = Array.isArray(parsed) ? parsed[0] : parsed;
-  const code: unknown = one?.error?.data?.appCode ?? one?.code;
-  expect(codes, answer.text.slice(0, 300)).toContain(code);
-  if (isErrorCode(code) && !Array.isArray(parsed)) expect(answer.status).toBe(errorTable[code].http);
-}
+const send = (sent: Omit<Sent, 'url' | 'authorization'>): ReturnType<typeof sendRaw> =>
+  sendRaw({ url: api.url, authorization: owner.authorization, ...sent });
 
 const json = (value: unknown): string => JSON.stringify(value);
 const document = (changes: Record<string, unknown> = {}): string =>
@@ -342,76 +291,5 @@ describe('values', () => {
     ]) {
       expectTyped(await send({ method: 'GET', path: `/api/v1/documents?${query}` }), ['VALIDATION_FAILED']);
     }
-  });
-});
-
-describe('requests', () => {
-  test('a batch of 1,000 calls is refused, and one at the limit is answered', async () => {
-    const batch = (count: number): string =>
-      `/trpc/${Array.from({ length: count }, () => 'users.me').join(',')}?batch=1`;
-    const many = await send({ method: 'GET', path: batch(1_000) });
-    expectTyped(many, ['VALIDATION_FAILED']);
-    const most = await send({ method: 'GET', path: batch(batchCallsMax) });
-    expect(most.status).toBe(200);
-    expect(JSON.parse(most.text)).toHaveLength(batchCallsMax);
-  });
-
-  test('a batch answers each call for itself: one that fails harms no other', async () => {
-    const input = encodeURIComponent(json({ 1: { id: 'x' }, 2: { id: world.ids.documentId } }));
-    const answer = await send({
-      method: 'GET',
-      path: `/trpc/users.me,documents.get,documents.get,no.such?batch=1&input=${input}`,
-    });
-    expect(answer.status).toBe(207);
-    expect(JSON.parse(answer.text)).toMatchObject([
-      { result: { data: { id: owner.id } } },
-      { error: { data: { appCode: 'VALIDATION_FAILED' } } },
-      { result: { data: { id: world.ids.documentId } } },
-      { error: { data: { appCode: 'NOT_FOUND' } } },
-    ]);
-  });
-
-  test('a request id that is not one is replaced, one that is comes back', async () => {
-    for (const [given, kept] of [
-      ['abcdefgh-1234', true],
-      ['short', false],
-      ['x'.repeat(65), false],
-      ['<script>alert(1)</script>', false],
-    ] as const) {
-      const answer = await send({ method: 'GET', path: '/trpc/users.me', headers: { 'x-request-id': given } });
-      expect(answer.headers['x-request-id'] === given).toBe(kept);
-    }
-  });
-
-  test('what is no HTTP is answered with 400 or a closed connection, and the server goes on', async () => {
-    const { hostname, port } = new URL(api.url);
-    for (const raw of [
-      '\0\0\0\0',
-      'GET\r\n\r\n',
-      'POST /trpc/users.me HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
-      'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
-      `GET / HTTP/1.1\r\nHost: x\r\nA: ${'b'.repeat(100_000)}\r\n\r\n`,
-    ]) {
-      const socket = connectTcp(Number(port), hostname);
-      let heard = '';
-      socket.on('data', (chunk) => (heard += chunk.toString()));
-      socket.on('error', () => undefined);
-      socket.end(raw);
-      await new Promise((resolve) => socket.once('close', resolve));
-      expect(heard === '' || /^HTTP\/1\.1 (400|431)/.test(heard), heard.slice(0, 100)).toBe(true);
-    }
-    expect((await call(api.url, 'users.me', { input: {}, authorization: owner.authorization })).status).toBe(200);
-  });
-
-  test('a caller who goes away in the middle of a body leaves nothing behind', async () => {
-    const { hostname, port } = new URL(api.url);
-    const socket = connectTcp(Number(port), hostname);
-    await once(socket, 'connect');
-    socket.write(
-      `POST /trpc/documents.create HTTP/1.1\r\nHost: x\r\nAuthorization: ${owner.authorization}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"title":`,
-    );
-    socket.destroy();
-    await once(socket, 'close');
-    expect((await call(api.url, 'users.me', { input: {}, authorization: owner.authorization })).status).toBe(200);
   });
 });

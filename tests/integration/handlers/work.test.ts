@@ -1,11 +1,11 @@
 /** Procedures of `projects`, `documents` and `search`. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestApi, type TestApi } from '../../kit/api.ts';
-import { unique } from '../../kit/actors.ts';
-import { call, faces } from '../../kit/call.ts';
-import { makeDocument, makeProject } from '../../kit/factories.ts';
+import { addMember, newPerson, unique } from '../../kit/actors.ts';
+import { call, faces, rowOf } from '../../kit/call.ts';
+import { makeDocument, makeOrganization, makeProject } from '../../kit/factories.ts';
 import { expectError, pathsOf, testGuarantees } from '../../kit/guarantees.ts';
-import { makeWorld } from '../../kit/world.ts';
+import { makeWorld, validInput } from '../../kit/world.ts';
 
 let api: TestApi;
 let world: Awaited<ReturnType<typeof makeWorld>>;
@@ -150,4 +150,19 @@ test('GET /api/v1/documents?q= is search', async () => {
   });
   expect(response.status).toBe(200);
   expect(await response.json()).toMatchObject({ hits: [{ id }] });
+});
+
+test('an owner elsewhere is still only a viewer here', async () => {
+  const { client, authorization, id: userId } = await newPerson(api, 'both');
+  const { organizationId, projectId, documentId } = world.ids;
+  const { id: ownOrganization } = await makeOrganization(client);
+  const { id: ownProject } = await makeProject(client, { organizationId: ownOrganization });
+  await makeDocument(client, { projectId: ownProject });
+  await addMember(api, { organizationId, userId, role: 'viewer' });
+  for (const path of pathsOf('organizations', 'projects', 'documents').filter(
+    (one) => rowOf(one).kind === 'mutation' && rowOf(one).target !== undefined,
+  )) {
+    const input = validInput(path, { organizationId, projectId, documentId });
+    expectError(await call(api.url, path, { input, authorization }), 'FORBIDDEN', 'trpc');
+  }
 });

@@ -1,6 +1,6 @@
 /** Runs one background job: total over the jobs there are. */
 import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
-import { ensurePartitions, owedDocuments, refreshViews } from '@novax/db/queries/upkeep';
+import { aiViews, ensurePartitions, owedDocuments, refreshViews } from '@novax/db/queries/upkeep';
 import type { Database } from '@novax/db/tx';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
 import { indexDocument } from '@novax/domain/documents/index-document';
@@ -31,7 +31,11 @@ const runners: Runners = {
     const { db, modelId, searchEngine } = parts;
     return searchEngine === null ? 'no engine' : indexDocument({ db, modelId, searchEngine }, payload);
   },
-  'refresh-views': ({ db, metrics }) => refreshViews(db, (view) => metrics.viewStaleness.set({ view }, 0)),
+  async 'refresh-views'({ db, metrics }) {
+    const refreshed = await refreshViews(db);
+    if (refreshed) for (const view of aiViews) metrics.viewStaleness.set({ view }, 0);
+    return refreshed;
+  },
   async 'ensure-partitions'({ db, metrics }) {
     for (const { parent, runwayDays } of await ensurePartitions(db))
       metrics.partitionRunway.set({ table: parent }, runwayDays);

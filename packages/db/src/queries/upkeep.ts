@@ -3,24 +3,18 @@ import { only } from '@novax/runtime/invariant';
 import { statement } from '../statement.ts';
 import type { Database } from '../tx.ts';
 
-const views = ['mv_ai_document_context', 'mv_ai_task_intelligence'] as const;
+/** The AI's materialized views. */
+export const aiViews = ['mv_ai_document_context', 'mv_ai_task_intelligence'] as const;
 
-/** Refreshes the AI's materialized views, without blocking their readers; a refresh already under way elsewhere is left to it. */
-export async function refreshViews(db: Database, onRefreshed: (view: string) => void): Promise<number> {
-  let refreshed = 0;
-  for (const view of views) {
-    const done = await db.inSystem('materialized views hold every organization', async (tx) => {
-      const { locked } = only(await tx.sql(tryLock, [`refresh ${view}`]), 'advisory lock');
-      if (locked)
-        await tx.sql(statement(`refresh_${view}`, `refresh materialized view concurrently private.${view}`), []);
-      return locked;
-    });
-    if (!done) continue;
-    refreshed += 1;
-    onRefreshed(view);
-  }
-  return refreshed;
+/** Refreshes the AI's materialized views without blocking their readers; false when a refresh is under way elsewhere, which is enough. */
+export function refreshViews(db: Database): Promise<boolean> {
+  return db.inSystem('materialized views hold every organization', async (tx) => {
+    const { locked } = only(await tx.sql(tryLock, ['refresh views']), 'advisory lock');
+    if (locked) await tx.sql(refresh, []);
+    return locked;
+  });
 }
+const refresh = statement<Record<string, never>>('refresh_ai_views', 'select private.refresh_ai_views()');
 const tryLock = statement<{ locked: boolean }>(
   'try_lock',
   'select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked',
