@@ -9,6 +9,7 @@ export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  const viewsRefreshedAt = new Map<string, number>();
   return {
     registry,
     httpRequestDuration: new Histogram({
@@ -73,10 +74,15 @@ export function createMetrics() {
     }),
     viewStaleness: new Gauge({
       name: 'novax_view_staleness_seconds',
-      help: 'Age of a materialized view.',
+      help: 'Time since this process last refreshed a materialized view.',
       labelNames: ['view'],
       registers,
+      collect() {
+        for (const [view, at] of viewsRefreshedAt) this.set({ view }, (Date.now() - at) / 1000);
+      },
     }),
+    /** Notes that a materialized view was refreshed just now. */
+    viewRefreshed: (view: string): void => void viewsRefreshedAt.set(view, Date.now()),
     partitionRunway: new Gauge({
       name: 'novax_partition_runway_days',
       help: 'Days until a table has no partition for new rows.',

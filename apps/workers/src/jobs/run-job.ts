@@ -33,7 +33,7 @@ const runners: Runners = {
   },
   async 'refresh-views'({ db, metrics }) {
     const refreshed = await refreshViews(db);
-    if (refreshed) for (const view of aiViews) metrics.viewStaleness.set({ view }, 0);
+    if (refreshed) for (const view of aiViews) metrics.viewRefreshed(view);
     return refreshed;
   },
   async 'ensure-partitions'({ db, metrics }) {
