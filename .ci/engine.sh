@@ -68,13 +68,11 @@ install_packages() {
   apt-get update -q > /dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" > /dev/null
 }
 
-# debian_mirror: the archive that the host's apt uses.
+# debian_mirror: the archive that the host's apt uses; fails where apt names none.
 debian_mirror() {
-  local mirror=''
-  if command -v apt-get > /dev/null; then
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2> /dev/null | grep -E '/debian/?$' | head -n 1)
-  fi
-  printf %s "${mirror:-http://deb.debian.org/debian}"
+  local mirror
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2> /dev/null | grep -E '/debian/?$' | head -n 1)
+  [ -n "$mirror" ] && printf %s "$mirror"
 }
 
 # ensure_compose: `docker compose` is version 2.20 or newer afterwards; Debian 13's plugin is taken where the host has none.
@@ -87,7 +85,9 @@ ensure_compose() {
   if [ ! -x "$dir/cli-plugins/docker-compose" ]; then
     rm -rf "$dir"
     mkdir -p "$dir/apt/lists/partial" "$dir/apt/cache/archives/partial" "$dir/cli-plugins"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(debian_mirror) trixie main" > "$dir/apt/sources.list"
+    local mirror
+    mirror=$(debian_mirror) || { skip 'Docker Compose 2.20 or newer is not there, and apt names no Debian archive to take it from'; return; }
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" > "$dir/apt/sources.list"
     local options=(
       -q -o "Dir::Etc::sourcelist=$dir/apt/sources.list" -o Dir::Etc::sourceparts=-
       -o "Dir::State::Lists=$dir/apt/lists" -o "Dir::Cache=$dir/apt/cache" -o APT::Sandbox::User=root

@@ -51,10 +51,12 @@ ca_file() {
 make_debian_base() {
   docker image inspect novax-base-debian:trixie > /dev/null 2>&1 && return 0
   command -v mmdebstrap > /dev/null || install_packages mmdebstrap || return 1
+  local mirror
+  mirror=$(debian_mirror) || { echo 'apt names no Debian archive to make it from'; return 1; }
   # The pipe's failure must count, and only a whole archive may become an image.
   mmdebstrap --quiet --variant=minbase --include=ca-certificates --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    trixie "$work/debian.tar" "$(debian_mirror)" \
+    trixie "$work/debian.tar" "$mirror" \
     && docker import "$work/debian.tar" novax-base-debian:trixie > /dev/null || return 1
   rm -f "$work/debian.tar"
   echo 'made novax-base-debian:trixie'

@@ -42,6 +42,8 @@ function novax(
 ) {
   const child = spawn(process.execPath, [join(checkout, 'bin/novax.mjs'), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    // A cache that the test run itself was given would be passed on.
+    env: { ...process.env, NODE_COMPILE_CACHE: undefined },
   });
   let stdout = '';
   let stderr = '';

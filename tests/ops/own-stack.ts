@@ -18,7 +18,8 @@ const main = join(checkout, 'apps', 'ops', 'src', 'main.ts');
 const PORTS_FROM = 20_000;
 const PORTS_TO = 32_000;
 /** Variables of the test run and of a real installation that must not reach the stack. */
-const WITHHELD = /^(PORT|HOST|NODE_ENV|NODE_OPTIONS|TEST|VITEST.*|NOVAX_.*|.*DATABASE_.*URL|.*REDIS_URL|NATS_URL|RATE_LIMITS)$/;
+const WITHHELD =
+  /^(PORT|HOST|NODE_ENV|NODE_OPTIONS|TEST|VITEST.*|NOVAX_.*|.*DATABASE_.*URL|.*REDIS_URL|NATS_URL|RATE_LIMITS)$/;
 
 export interface Ended {
   readonly code: number | null;
@@ -49,7 +50,10 @@ export interface OwnStack {
   /** Process id of a supervised process. Throws while it has none. */
   pidOf(name: string): number;
   /** Rows as `novax_backup` sees them, which is all of them; `admin` asks the superuser instead. A new connection each time: servers are killed here. */
-  rows<Row extends pg.QueryResultRow>(sql: string, options?: { values?: readonly unknown[]; admin?: boolean }): Promise<Row[]>;
+  rows<Row extends pg.QueryResultRow>(
+    sql: string,
+    options?: { values?: readonly unknown[]; admin?: boolean },
+  ): Promise<Row[]>;
   /** Ends whatever runs and deletes everything. */
   remove(): Promise<void>;
 }
@@ -59,7 +63,9 @@ export async function ownStack(): Promise<OwnStack> {
   const scratch = await mkdtemp(join(tmpdir(), 'novax-own-'));
   const dir = join(scratch, 'stack');
   await mkdir(dir);
-  const env: Record<string, string | undefined> = Object.fromEntries(Object.entries(process.env).filter(([name]) => !WITHHELD.test(name)));
+  const env: Record<string, string | undefined> = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !WITHHELD.test(name)),
+  );
   for (const name of ['NOVAX_STACK', 'NOVAX_NATIVE_ROOT']) if (process.env[name]) env[name] = process.env[name];
   env['NOVAX_DIR'] = dir;
   const impossible = await chooseDriver({
@@ -84,7 +90,9 @@ export async function ownStack(): Promise<OwnStack> {
     const output = { stdout: '', stderr: '' };
     child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
-    const ended = new Promise<Ended>((resolve) => child.on('close', (code, signal) => resolve({ code, signal, ...output })));
+    const ended = new Promise<Ended>((resolve) =>
+      child.on('close', (code, signal) => resolve({ code, signal, ...output })),
+    );
     return { child, output, ended };
   };
   const state = (): StackState => {
@@ -104,7 +112,10 @@ export async function ownStack(): Promise<OwnStack> {
       if (typeof pid !== 'number' || identify(pid) === undefined) throw new Error(`${name} does not run`);
       return pid;
     },
-    async rows<Row extends pg.QueryResultRow>(sql: string, options: { values?: readonly unknown[]; admin?: boolean } = {}) {
+    async rows<Row extends pg.QueryResultRow>(
+      sql: string,
+      options: { values?: readonly unknown[]; admin?: boolean } = {},
+    ) {
       const endpoints = await readEndpoints(dir);
       const url = new URL((options.admin ? endpoints?.DATABASE_ADMIN_URL : endpoints?.DATABASE_BACKUP_URL) ?? '');
       url.pathname = '/novax';

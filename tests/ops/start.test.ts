@@ -40,14 +40,22 @@ afterAll(() => stack.remove(), 120_000);
 /** The one document on standard output, as soon as it is whole. */
 const said = (command: Command) => eventually(() => JSON.parse(command.output.stdout), { timeoutMs: 60_000 });
 
-possible('the first start with --once imports, searches, stops everything, exits 0 and says it in one JSON document', () => {
-  expect(first, first.stderr).toMatchObject({ code: 0 });
-  const result = JSON.parse(first.stdout);
-  expect(result.imported).toEqual({ created: DOCUMENTS, present: 0, refused: [] });
-  expect(result.figures).toMatchObject({ documents: DOCUMENTS, embedded: DOCUMENTS, auditRows: FACTS, eventsPublished: FACTS });
-  expect(result.searches.map((search: { mode: string }) => search.mode)).toEqual(['fulltext', 'semantic', 'hybrid']);
-  for (const { mode, hits } of result.searches) if (mode !== 'fulltext') expect(hits.length, mode).toBeGreaterThan(0);
-});
+possible(
+  'the first start with --once imports, searches, stops everything, exits 0 and says it in one JSON document',
+  () => {
+    expect(first, first.stderr).toMatchObject({ code: 0 });
+    const result = JSON.parse(first.stdout);
+    expect(result.imported).toEqual({ created: DOCUMENTS, present: 0, refused: [] });
+    expect(result.figures).toMatchObject({
+      documents: DOCUMENTS,
+      embedded: DOCUMENTS,
+      auditRows: FACTS,
+      eventsPublished: FACTS,
+    });
+    expect(result.searches.map((search: { mode: string }) => search.mode)).toEqual(['fulltext', 'semantic', 'hybrid']);
+    for (const { mode, hits } of result.searches) if (mode !== 'fulltext') expect(hits.length, mode).toBeGreaterThan(0);
+  },
+);
 
 possible('a second start serves within 15 s and stores nothing twice', { timeout: 90_000 }, async () => {
   const result = await said(second);
@@ -74,31 +82,42 @@ possible('start beside a running stack uses it and leaves it running', { timeout
   expect(stack.state()).toMatchObject({ phase: 'ready', supervisor: { pid: second.child.pid } });
 });
 
-possible('a document is found by its meaning within 2 s of its creation, 50 times in a row', { timeout: 150_000 }, async () => {
-  const { urls, account } = await said(second);
-  const { email, password } = JSON.parse(await readFile(join(stack.dir, 'demo.json'), 'utf8'));
-  const client = createNovaxClient({ url: urls.api });
-  await client.session.login({ email, password });
-  const took: number[] = [];
-  for (let n = 0; n < 50; n += 1) {
-    const { title, content } = story(n);
-    const { id } = await client.documents.create.mutate({ projectId: account.projectId, title, content });
-    const stored = performance.now();
-    await eventually(
-      async () => {
-        const { hits } = await client.search.query.query({ organizationId: account.organizationId, q: content, mode: 'semantic', limit: 10 });
-        expect(hits.map((hit) => hit.id)).toContain(id);
-      },
-      { timeoutMs: 20_000, everyMs: 20 },
+possible(
+  'a document is found by its meaning within 2 s of its creation, 50 times in a row',
+  { timeout: 150_000 },
+  async () => {
+    const { urls, account } = await said(second);
+    const { email, password } = JSON.parse(await readFile(join(stack.dir, 'demo.json'), 'utf8'));
+    const client = createNovaxClient({ url: urls.api });
+    await client.session.login({ email, password });
+    const took: number[] = [];
+    for (let n = 0; n < 50; n += 1) {
+      const { title, content } = story(n);
+      const { id } = await client.documents.create.mutate({ projectId: account.projectId, title, content });
+      const stored = performance.now();
+      await eventually(
+        async () => {
+          const { hits } = await client.search.query.query({
+            organizationId: account.organizationId,
+            q: content,
+            mode: 'semantic',
+            limit: 10,
+          });
+          expect(hits.map((hit) => hit.id)).toContain(id);
+        },
+        { timeoutMs: 20_000, everyMs: 20 },
+      );
+      took.push(performance.now() - stored);
+    }
+    took.sort((a, b) => a - b);
+    // The 95th percentile by nearest rank: of 50, the 48th.
+    const [p50 = Infinity, p95 = Infinity, max = Infinity] = [took[24], took[47], took[49]];
+    console.log(
+      `create → found by meaning, 50 times: p50 ${p50.toFixed(0)} ms, p95 ${p95.toFixed(0)} ms, longest ${max.toFixed(0)} ms`,
     );
-    took.push(performance.now() - stored);
-  }
-  took.sort((a, b) => a - b);
-  // The 95th percentile by nearest rank: of 50, the 48th.
-  const [p50 = Infinity, p95 = Infinity, max = Infinity] = [took[24], took[47], took[49]];
-  console.log(`create → found by meaning, 50 times: p50 ${p50.toFixed(0)} ms, p95 ${p95.toFixed(0)} ms, longest ${max.toFixed(0)} ms`);
-  expect(p95).toBeLessThanOrEqual(FINDABLE_MS);
-});
+    expect(p95).toBeLessThanOrEqual(FINDABLE_MS);
+  },
+);
 
 possible('Ctrl-C stops every process and exits 0', { timeout: 90_000 }, async () => {
   const { processes } = stack.state();
@@ -111,20 +130,43 @@ possible('Ctrl-C stops every process and exits 0', { timeout: 90_000 }, async ()
   expect(second.output.stdout.match(/^\{$/gm), 'one document in all').toHaveLength(1);
 });
 
-possible('Ctrl-C while everything is being started stops what had started and exits 130', { timeout: 90_000 }, async () => {
-  const early = stack.begin('start', '--once', '--documents', String(DOCUMENTS));
-  const pid = await eventually(
-    () => {
-      expect(stack.state()).toMatchObject({ phase: 'starting', supervisor: { pid: early.child.pid } });
-      return stack.pidOf('postgres');
+possible('Ctrl-C during the import stops everything and exits 130', { timeout: 90_000 }, async () => {
+  const importing = stack.begin('start', '--once', '--documents', String(3 * DOCUMENTS));
+  const pids = await eventually(
+    async () => {
+      expect(importing.child.exitCode, importing.output.stderr).toBeNull();
+      // The story test left 50 documents beside the imported ones.
+      const [row] = await stack.rows<{ count: number }>('select count(*)::int as count from documents');
+      expect(row?.count).toBeGreaterThan(DOCUMENTS + 50);
+      return stack.state().processes.flatMap(({ pid }) => (pid === null ? [] : [pid]));
     },
     { timeoutMs: 60_000 },
   );
-  early.child.kill('SIGINT');
-  expect(await early.ended).toMatchObject({ code: 130 });
-  expect(identify(pid)).toBeUndefined();
-  expect(early.output.stderr).not.toMatch(/\n\s+at /);
+  importing.child.kill('SIGINT');
+  const ended = await importing.ended;
+  expect(ended, ended.stderr).toMatchObject({ code: 130 });
+  expect(pids.filter((pid) => identify(pid) !== undefined)).toEqual([]);
+  expect(ended.stderr).not.toContain('error:');
 });
+
+possible(
+  'Ctrl-C while everything is being started stops what had started and exits 130',
+  { timeout: 90_000 },
+  async () => {
+    const early = stack.begin('start', '--once', '--documents', String(DOCUMENTS));
+    const pid = await eventually(
+      () => {
+        expect(stack.state()).toMatchObject({ phase: 'starting', supervisor: { pid: early.child.pid } });
+        return stack.pidOf('postgres');
+      },
+      { timeoutMs: 60_000 },
+    );
+    early.child.kill('SIGINT');
+    expect(await early.ended).toMatchObject({ code: 130 });
+    expect(identify(pid)).toBeUndefined();
+    expect(early.output.stderr).not.toMatch(/\n\s+at /);
+  },
+);
 
 test.each(['0', '-1', '1.5', 'many'])('--documents %s is a wrong call: exit 2, nothing is started', async (count) => {
   const ended = await stack.run('start', `--documents=${count}`);
@@ -133,7 +175,24 @@ test.each(['0', '-1', '1.5', 'many'])('--documents %s is a wrong call: exit 2, n
 
 /** A short text that is like none of the others. */
 function story(n: number): { title: string; content: string } {
-  const who = ['baker', 'sailor', 'gardener', 'astronomer', 'carpenter', 'nurse', 'farmer', 'pianist', 'mason', 'diver'][n % 10];
-  const what = ['repairs a broken lantern', 'counts migrating geese', 'paints an old bridge', 'writes a letter home', 'studies volcanic glass'][Math.floor(n / 10)];
+  const who = [
+    'baker',
+    'sailor',
+    'gardener',
+    'astronomer',
+    'carpenter',
+    'nurse',
+    'farmer',
+    'pianist',
+    'mason',
+    'diver',
+  ][n % 10];
+  const what = [
+    'repairs a broken lantern',
+    'counts migrating geese',
+    'paints an old bridge',
+    'writes a letter home',
+    'studies volcanic glass',
+  ][Math.floor(n / 10)];
   return { title: `Story ${n}`, content: `The ${who} ${what} before the winter storm arrives.` };
 }

@@ -12,6 +12,7 @@ import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
 import type { EventBus } from '@novax/domain/ports';
 import { wakeSubject } from '@novax/contracts/events/envelope';
+import { toAppError } from '@novax/runtime/errors';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer, type ReadyLine } from '@novax/runtime/metrics';
@@ -45,6 +46,12 @@ export async function startApi(
     (it) => it.close(),
   );
   const lane = lifecycle.add('read lane', openReadLane({ url: env.DATABASE_URL, onQuery }), (it) => it.close());
+  // A search may take as long as a statement may: on sockets of its own it holds up nobody else's reads.
+  const searchLane = lifecycle.add(
+    'search lane',
+    openReadLane({ url: env.DATABASE_URL, sockets: 4, inFlightMax: 16, onQuery }),
+    (it) => it.close(),
+  );
   const redis = lifecycle.add(
     'redis',
     await connectRedis({ url: env.QUEUE_REDIS_URL, log, name: 'novax-api', mode: 'fail-fast', commandTimeoutMs: 500 }),
@@ -72,6 +79,7 @@ export async function startApi(
     procedures: procedureTable(handlers),
     services: { db, auth, embedder, searchEngine, metrics },
     lane,
+    searchLane,
     limiter: redisRateLimiter(redis),
     limits: env.RATE_LIMITS,
     metrics,
@@ -96,11 +104,11 @@ export async function startApi(
   });
   server.listen(env.PORT, env.HOST);
   await once(server, 'listening');
-  lifecycle.add('http', server, (it) => closeServer(it));
+  lifecycle.add('http', server, (it) => closeServer(it, env.SHUTDOWN_DEADLINE_MS / 2));
   const metricsServer = createMetricsServer({ metrics, ready });
   metricsServer.listen(env.METRICS_PORT, env.HOST);
   await once(metricsServer, 'listening');
-  lifecycle.add('metrics', metricsServer, (it) => closeServer(it));
+  lifecycle.add('metrics', metricsServer, (it) => closeServer(it, env.SHUTDOWN_DEADLINE_MS / 10));
 
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : env.PORT;
@@ -139,13 +147,17 @@ async function readyLine(name: string, check: () => Promise<unknown>): Promise<R
     await check();
     return { name, ok: true, detail: 'answers' };
   } catch (thrown) {
-    return { name, ok: false, detail: thrown instanceof Error ? thrown.message : String(thrown) };
+    // Anybody may ask: the reason names hosts and ports, and stays in the log of the calls that fail.
+    return { name, ok: false, detail: toAppError(thrown).text };
   }
 }
 
-/** Stops accepting, lets calls in hand end, and closes idle connections at once. */
-async function closeServer(server: Server): Promise<void> {
+/** Stops accepting, lets calls in hand end within `patienceMs`, and closes idle connections at once. */
+async function closeServer(server: Server, patienceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
+  // One caller who never ends a request must not use up the time that the other closers need.
+  const late = setTimeout(() => server.closeAllConnections(), patienceMs);
   await closed;
+  clearTimeout(late);
 }

@@ -11,6 +11,7 @@ import type { Reader } from '@novax/domain/reader';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
+import { networkOf } from './address.ts';
 import type { OpenContext, ReadContext, Services, WriteContext } from './context.ts';
 import type { Caller, RequestFacts } from './request.ts';
 
@@ -35,6 +36,8 @@ export interface ChainOptions {
   readonly procedures: ReadonlyMap<string, Procedure>;
   readonly services: Services;
   readonly lane: ReadLane;
+  /** For rows whose latency is that of a search. */
+  readonly searchLane: ReadLane;
   readonly limiter: RateLimiter;
   readonly limits: Readonly<Record<string, number>>;
   readonly metrics: Metrics;
@@ -47,7 +50,7 @@ export interface ChainOptions {
 
 /** Builds the chain that all faces share, so that authentication and limits cannot diverge. */
 export function createChain(options: ChainOptions): Chain {
-  const { services, lane, limiter, limits, metrics, log } = options;
+  const { services, limiter, limits, metrics, log } = options;
 
   /** Reads pass when the limiter is down, sign-in does not (it guards passwords). */
   async function limit(rateClass: RateClass, subject: string): Promise<void> {
@@ -65,20 +68,21 @@ export function createChain(options: ChainOptions): Chain {
     throw new AppError('RATE_LIMITED', { retryAfterS: Math.ceil(decision.retryAfterMs / 1000) });
   }
 
-  function readerFor(caller: Caller | null): Reader {
+  function readerFor(caller: Caller | null, row: Row): Reader {
+    const lane = row.latency === 'search' ? options.searchLane : options.lane;
     const scope = { userId: caller?.userId ?? null, orgId: null };
     return { userId: caller?.userId ?? '', read: (statement, values) => lane.read(scope, statement, values) };
   }
 
   async function run(procedure: Procedure, rawInput: unknown, request: RequestFacts): Promise<unknown> {
     const { row } = procedure;
-    const address = request.call.ip ?? 'unknown';
+    const address = request.call.ip === null ? 'unknown' : networkOf(request.call.ip);
     // Before anyone is authenticated only the address is known; a signed-in person then has limits of their own.
     if (row.scope === 'public') await limit(row.limit, `ip:${address}`);
     const caller = row.scope === 'public' ? null : await services.auth.authenticate(request.authorization);
     if (caller !== null) await limit(row.limit, `user:${caller.userId}`);
     const input = parse(row, rawInput);
-    const reader = readerFor(caller);
+    const reader = readerFor(caller, row);
     if (row.tx === 'read') return call<ReadContext>(procedure, { reader }, input);
     if (row.tx === 'none') {
       const answer = await call<OpenContext>(procedure, { services, request, caller, reader }, input);

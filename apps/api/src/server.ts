@@ -28,6 +28,8 @@ const fixedHeaders = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-site',
+  // Answers hold tokens and tenants' data (RFC 6749 5.1).
+  'cache-control': 'no-store',
 } as const;
 
 /** Builds the server; the caller listens and closes. */
@@ -52,7 +54,8 @@ export function createApiServer(options: ServerOptions): Server {
     });
   });
 
-  const server = createServer((request, response) => {
+  // The time limits below are looked at this often; every 30 s, the default, would let a slow caller stay three times as long.
+  const server = createServer({ connectionsCheckingInterval: 2_000 }, (request, response) => {
     for (const [name, value] of Object.entries(fixedHeaders)) response.setHeader(name, value);
     if (allowOrigin(request, response, options.corsOrigins)) return;
     if (thin(request, response)) return;

@@ -19,8 +19,7 @@ case $role in
   queue)
     # Jobs, sessions and rate limits: a full server refuses writes rather than lose a key, and restarts with what it held.
     policy=noeviction
-    appendonly=yes
-    if [ "${NOVAX_DURABLE:-on}" = off ]; then appendonly=no; fi ;;
+    appendonly=yes ;;
   cache)
     policy=allkeys-lru
     appendonly=no ;;
@@ -28,6 +27,9 @@ case $role in
     echo 'novax-valkey: say queue, cache or check' >&2
     exit 2 ;;
 esac
+
+appendfsync=everysec
+if [ "${NOVAX_DURABLE:-on}" = off ]; then appendfsync=no; fi
 
 # The configuration comes on standard input, where neither a process list nor a file shows the password.
 exec valkey-server - "$@" <<CONFIG
@@ -38,7 +40,7 @@ dir /var/lib/novax
 requirepass $password
 save ""
 appendonly $appendonly
-appendfsync everysec
+appendfsync $appendfsync
 maxmemory ${VALKEY_MAXMEMORY:-512mb}
 maxmemory-policy $policy
 CONFIG

@@ -16,20 +16,28 @@ export interface AuditEntry {
 }
 
 /** Fields that never stand in the trail, whatever the table. */
-const secretField = /(password|secret|token|hash|key)/i;
+const secretField = /(password|secret|token|hash|key$)/i;
+/** Levels of open JSON that are kept; what lies deeper is left out. */
+const depthMax = 10;
 /** Longer text is replaced by its length: the trail says that it changed, the version history says how. */
 const textMax = 500;
 
-/** The fields that may be kept, long text shortened to its length. */
-export function auditable(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+/** The fields that may be kept, at every level, long text shortened to its length. */
+export function auditable(fields: Readonly<Record<string, unknown>>, depth = 0): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(fields)
       .filter(([name]) => !secretField.test(name))
-      .map(([name, value]) => [
-        name,
-        typeof value === 'string' && value.length > textMax ? { length: value.length } : value,
-      ]),
+      .map(([name, value]) => [name, keepable(value, depth)]),
   );
+}
+
+function keepable(value: unknown, depth: number): unknown {
+  if (typeof value === 'string' && value.length > textMax) return { length: value.length };
+  if (typeof value !== 'object' || value === null || value instanceof Date) return value;
+  if (depth >= depthMax) return { levels: 'left out' };
+  if (Array.isArray(value)) return value.map((item: unknown) => keepable(item, depth + 1));
+  // An object that is no list has named fields, whatever they hold.
+  return auditable(value as Readonly<Record<string, unknown>>, depth + 1);
 }
 
 /** The pairs that differ between two states of a row, ready for an entry. */

@@ -15,6 +15,9 @@ const settingsStatement = {
   text: 'select set_config(key, value, true) from jsonb_each_text($1::jsonb)',
 };
 
+/** Silence beyond the server's own time limit after which the connection counts as dead, milliseconds. */
+const silenceMs = 3_000;
+
 /** The connection died with work in flight. */
 class Broken extends Error {
   override readonly name = 'LaneSocketBroken';
@@ -53,10 +56,15 @@ export class LaneSocket {
   readonly #prepared = new Map<string, { columns: readonly Column[] }>();
   #broken = false;
   #corked = false;
+  /** Started anew by every sign of life; without it one silent connection would hold up every read for ever. */
+  readonly #watchdog: NodeJS.Timeout;
 
   private constructor(client: pg.Client, timeoutMs: number) {
     this.#client = client;
     this.#timeoutMs = timeoutMs;
+    this.#watchdog = setTimeout(() => {
+      if (this.inFlight > 0) this.#break(new Error('the server is silent'));
+    }, timeoutMs + silenceMs).unref();
   }
 
   /** Connects and takes the connection over from the client, which afterwards is only used to end it. */
@@ -121,6 +129,8 @@ export class LaneSocket {
           if (error === undefined) return resolve(rows);
           // A changed table or a lost preparation: prepare afresh at the next call.
           if (isStalePlan(error)) this.#prepared.delete(statement.name);
+          // Our own two are prepared at connecting only: without them the connection is of no use.
+          if (isStalePlan(error) && error.message.includes('"novax_')) this.#break(error);
           reject(error);
         },
       });
@@ -153,6 +163,7 @@ export class LaneSocket {
       this.#client.connection.sync();
     });
     this.#broken = true;
+    clearTimeout(this.#watchdog);
     await this.#client.end();
   }
 
@@ -183,6 +194,7 @@ export class LaneSocket {
   /** Queues the unit and gathers everything written in this turn of the event loop into one packet. */
   #send(unit: Unit): void {
     this.#units.push(unit);
+    if (this.inFlight === 1) this.#watchdog.refresh();
     if (this.#corked) return;
     this.#corked = true;
     const { stream } = this.#client.connection;
@@ -213,6 +225,7 @@ export class LaneSocket {
   #ready(): void {
     const unit = this.#current();
     if (unit === undefined) return;
+    this.#watchdog.refresh();
     this.#head += 1;
     if (this.#head === this.#units.length) {
       this.#units.length = 0;
@@ -227,11 +240,14 @@ export class LaneSocket {
   #break(error: Error): void {
     if (this.#broken) return;
     this.#broken = true;
+    clearTimeout(this.#watchdog);
     const waiting = this.#units.splice(this.#head);
     this.#units.length = 0;
     this.#head = 0;
     for (const unit of waiting) unit.settle(new Broken(error.message, { cause: error }), []);
     this.#client.end().catch(() => undefined);
+    // A silent server never answers the farewell either.
+    this.#client.connection.stream.destroy();
   }
 }
 
@@ -252,7 +268,8 @@ function toWire(value: Value): string | null | Buffer {
   return String(value);
 }
 
-function isStalePlan(error: Error): boolean {
-  const code = 'code' in error ? error.code : undefined;
+/** True when a prepared statement has to be prepared afresh: its result type changed, or the server forgot it. */
+export function isStalePlan(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return code === '0A000' || code === '26000';
 }

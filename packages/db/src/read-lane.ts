@@ -6,7 +6,7 @@
 import { AppError } from '@novax/runtime/errors';
 import pg from 'pg';
 import { toDatabaseError } from './errors.ts';
-import { LaneSocket } from './read-lane-socket.ts';
+import { LaneSocket, isStalePlan } from './read-lane-socket.ts';
 import type { Scope } from './scope.ts';
 import type { Statement, Value } from './statement.ts';
 
@@ -84,8 +84,8 @@ export function openReadLane(options: ReadLaneOptions): ReadLane {
       try {
         return await once(scope, statement, values);
       } catch (thrown) {
-        // A read changes nothing, so one more try on a fresh socket is safe when the old one broke under it.
-        if (thrown instanceof LaneSocket.Broken) return await once(scope, statement, values).catch(rethrow);
+        // A read changes nothing, so one more try is safe when the socket broke under it or its statement went stale.
+        if (thrown instanceof LaneSocket.Broken || isStalePlan(thrown)) return await once(scope, statement, values).catch(rethrow);
         return rethrow(thrown);
       }
     },

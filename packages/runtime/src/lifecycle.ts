@@ -78,11 +78,12 @@ export async function runProcess(options: {
   process.on('SIGINT', () => stop('SIGINT', 0));
   process.on('unhandledRejection', (thrown) => {
     options.log.fatal({ err: thrown }, 'unhandled rejection');
-    stop('unhandledRejection', 1);
+    // While closing, a late failure must not cut short what is still being finished.
+    if (!lifecycle.closing) stop('unhandledRejection', 1);
   });
   process.on('uncaughtException', (thrown) => {
     options.log.fatal({ err: thrown }, 'uncaught exception');
-    stop('uncaughtException', 1);
+    if (!lifecycle.closing) stop('uncaughtException', 1);
   });
   try {
     await options.start(lifecycle);

@@ -65,7 +65,18 @@ export function createAuth(parts: {
     if (near !== undefined) return near;
     const cached = await sessions.get(key).catch(() => null);
     const found = cached ?? (await storedSession(hash));
-    if (cached === null) await sessions.set(key, found).catch(() => undefined);
+    if (cached === null) {
+      const kept = await sessions.set(key, found).then(
+        () => true,
+        () => false,
+      );
+      // Asked again now that the copy is there: an end before it had nothing to remove, and the copy would outlive it.
+      if (kept)
+        await storedSession(hash).catch(async (thrown: unknown) => {
+          await forget(key);
+          throw thrown;
+        });
+    }
     believed.set(key, found);
     return found;
   }

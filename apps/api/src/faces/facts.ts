@@ -1,6 +1,7 @@
 /** Reads from a raw request what the chain needs to know. */
 import type { IncomingMessage } from 'node:http';
 import { newId } from '@novax/runtime/ids';
+import { plainAddress } from '../address.ts';
 import type { RequestFacts } from '../request.ts';
 
 const requestIdShape = /^[A-Za-z0-9_-]{8,64}$/;
@@ -13,13 +14,13 @@ function header(request: IncomingMessage, name: string): string | undefined {
 
 /** The caller's address: the `hops`-th from the right of X-Forwarded-For and the socket, so that a client cannot choose its own. */
 function addressOf(request: IncomingMessage, hops: number): string | null {
-  const socket = request.socket.remoteAddress ?? null;
+  const socket = plainAddress(request.socket.remoteAddress ?? '');
   if (hops === 0) return socket;
   const forwarded = (header(request, 'x-forwarded-for') ?? '')
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
-  return forwarded[Math.max(forwarded.length - hops, 0)] ?? socket;
+  return plainAddress(forwarded[Math.max(forwarded.length - hops, 0)] ?? '') ?? socket;
 }
 
 /** Facts of one request; the caller's request id and trace context are taken over when they are well formed. */

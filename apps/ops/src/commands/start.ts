@@ -44,7 +44,8 @@ async function start(context: CommandContext, options: { once: boolean; document
     },
   }).catch((thrown: unknown) => {
     bar.fail();
-    if (signal.aborted) throw thrown;
+    // What was stopped on the way says so in its own words; the reason is that somebody asked.
+    signal.throwIfAborted();
     throw new CommandFailure(thrown instanceof Error ? thrown.message : String(thrown), {
       hint: 'see: npx novax logs, npx novax doctor',
       cause: thrown,
@@ -65,6 +66,9 @@ async function start(context: CommandContext, options: { once: boolean; document
       const reason = await stack.done;
       if (reason) throw new CommandFailure(reason.message, { hint: 'see: npx novax logs' });
     }
+  } catch (thrown) {
+    signal.throwIfAborted();
+    throw thrown;
   } finally {
     if (!signal.aborted) out.note('stopping');
     await stack.stop();

@@ -11,6 +11,7 @@ import {
   registerUser as registerStatement,
   revokeSessionByHash,
   rotateRefreshToken,
+  sessionByHash,
 } from '@novax/db/queries/auth';
 import type { Database, SqlTx } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
@@ -156,12 +157,17 @@ export async function renewSession(
   const [sid = '', given = ''] = refreshToken.split('.');
   const secret = newSecret();
   const row = await db.person(null, async (tx) => {
+    const [session] = await tx.sql(sessionByHash, [secretHash(sid)]);
+    if (session === undefined) return undefined;
     const [rotated] = await tx.sql(rotateRefreshToken, [
       secretHash(given),
       newId(),
       secretHash(secret),
       sessionIdleMs / 1000,
     ]);
+    // The halves of a token belong together; thrown here, so that nothing of another session is used up.
+    if (rotated !== undefined && rotated.session_id !== session.session_id)
+      throw new AppError('UNAUTHENTICATED', { detail: 'halves of two refresh tokens' });
     return rotated;
   });
   if (row?.outcome !== 'rotated' || row.user_id === null || row.session_id === null) {

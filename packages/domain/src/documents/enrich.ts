@@ -109,7 +109,7 @@ interface Written {
 /** One transaction: the document held still, the inbox row, the effect, the trail, the event. A text that changed meanwhile owes a job of its own. */
 function writeBack(
   parts: EnrichParts,
-  work: { readonly job: EnrichJob; readonly document: EnrichableDocument; readonly consumer: string },
+  work: { readonly job: EnrichJob; readonly document: EnrichableDocument; readonly consumer: 'embed-document' | 'summarize-document' },
   effect: (tx: TenantTx) => Promise<Written>,
 ): Promise<EnrichOutcome> {
   const { job, document, consumer } = work;
@@ -118,6 +118,10 @@ function writeBack(
     const [held] = await tx.sql(holdDocument, [document.id]);
     if (held === undefined || held.status === 'deleted') return 'gone';
     if (!held.content_hash.equals(document.content_hash)) return 'superseded';
+    // The same debt may be queued twice, by its event and by the reconciler: whoever comes second finds it paid.
+    const [now] = await tx.sql(readEnrichable, [document.id, parts.modelId]);
+    if (now === undefined) return 'gone';
+    if (consumer === 'embed-document' ? now.embedded : now.summarized) return 'already';
     if (job.event !== null) {
       const { id, occurredAt, version } = job.event;
       const first = await receive(tx, {

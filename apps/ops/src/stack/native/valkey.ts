@@ -47,8 +47,8 @@ function settings(options: ValkeyOptions): string {
     'dir /data',
     `requirepass ${options.password}`,
     'save ""',
-    `appendonly ${keeps && options.durable ? 'yes' : 'no'}`,
-    'appendfsync everysec',
+    `appendonly ${keeps ? 'yes' : 'no'}`,
+    `appendfsync ${options.durable ? 'everysec' : 'no'}`,
     ...(keeps ? ['maxmemory-policy noeviction'] : ['maxmemory 256mb', 'maxmemory-policy allkeys-lru']),
   ];
   return `${lines.join('\n')}\n`;
