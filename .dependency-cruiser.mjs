@@ -98,7 +98,8 @@ export default {
     },
     {
       name: 'acceptance-sees-contracts-only',
-      comment: 'tests/acceptance knows the product by HTTP and packages/contracts, as a stranger does; the kit only starts it',
+      comment:
+        'tests/acceptance knows the product by HTTP and packages/contracts, as a stranger does; the kit only starts it',
       severity: 'error',
       from: { path: '^tests/acceptance/' },
       to: { path: '^(packages|apps|infra|tests|bench|bin)/', pathNot: ['^tests/(acceptance|kit)/', room.contracts] },

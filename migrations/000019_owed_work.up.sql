@@ -11,6 +11,8 @@ set search_path = pg_catalog, pg_temp
 as $$
   select work.job, d.org_id, d.id, left(encode(d.content_hash, 'hex'), 32)
   from public.documents d
+  join public.projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'
+  join public.organizations o on o.id = d.org_id and o.status <> 'deleted'
   cross join (values ('embed-document'::varchar), ('summarize-document'::varchar)) work (job)
   where d.status in ('draft', 'active') and d.content_hash is not null
     -- Younger ones are on their way through the event stream.

@@ -3009,6 +3009,8 @@ CREATE OR REPLACE FUNCTION private.owed_documents(p_model_id smallint, p_since i
 AS $function$
   select work.job, d.org_id, d.id, left(encode(d.content_hash, 'hex'), 32)
   from public.documents d
+  join public.projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'
+  join public.organizations o on o.id = d.org_id and o.status <> 'deleted'
   cross join (values ('embed-document'::varchar), ('summarize-document'::varchar)) work (job)
   where d.status in ('draft', 'active') and d.content_hash is not null
     -- Younger ones are on their way through the event stream.

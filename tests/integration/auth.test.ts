@@ -67,6 +67,19 @@ test('a refresh token used twice ends the session, for the thief and for the own
   expect(rows.at(-1)).toMatchObject({ action: 'delete', new_value: { reason: expect.stringContaining('twice') } });
 });
 
+test('halves of two refresh tokens are refused, and neither token is used up', async () => {
+  const [first, second] = [await signedIn(), await signedIn()];
+  const [sid = ''] = first.refreshToken.split('.');
+  const [, secret = ''] = second.refreshToken.split('.');
+  for (const forged of [`${sid}.${secret}`, `.${secret}`, `${sid}.`]) {
+    expect(await refresh(forged)).toMatchObject({
+      code: expect.stringMatching(/^(UNAUTHENTICATED|VALIDATION_FAILED)$/),
+    });
+  }
+  expect((await refresh(first.refreshToken)).status).toBe(200);
+  expect((await refresh(second.refreshToken)).status).toBe(200);
+});
+
 test('the access token of a session that reuse has ended is refused within a second', async () => {
   const first = await signedIn();
   const second = tokensOf(await refresh(first.refreshToken));

@@ -14,8 +14,14 @@ export function networkOf(address: string): string {
   const [head = '', tail] = address.split('::');
   const left = head === '' ? [] : head.split(':');
   // An embedded IPv4 address takes the place of two groups.
-  const right = (tail ?? '').replace(/[\d.]+\.[\d.]+$/, '0:0').split(':').filter((group) => group !== '');
+  const right = (tail ?? '')
+    .replace(/[\d.]+\.[\d.]+$/, '0:0')
+    .split(':')
+    .filter((group) => group !== '');
   const zeros = Array.from({ length: Math.max(8 - left.length - right.length, 0) }, () => '0');
   const groups = tail === undefined ? left : [...left, ...zeros, ...right];
-  return `${groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
+  return `${groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::/64`;
 }

@@ -40,6 +40,7 @@ export async function startApi(
   await assertBoundByPolicies(env.DATABASE_URL);
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
+  const onEmbed = (model: string, seconds: number): void => metrics.embeddingDuration.observe({ model }, seconds);
   const db = lifecycle.add(
     'database',
     await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
@@ -58,7 +59,9 @@ export async function startApi(
     closeRedis,
   );
   await assertPolicy(redis, 'noeviction');
-  const embedder = lifecycle.add('embedder', await createEmbedder(env, { log, threads: 1 }), (it) => it.close());
+  const embedder = lifecycle.add('embedder', await createEmbedder(env, { log, threads: 1, onEmbed }), (it) =>
+    it.close(),
+  );
   // The model loads at its first text: better now than under somebody's first search.
   embedder
     .embed(['ready'])

@@ -40,6 +40,7 @@ export async function startWorkers(
   await assertBoundByPolicies(env.DATABASE_WORKER_URL);
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
+  const onEmbed = (model: string, seconds: number): void => metrics.embeddingDuration.observe({ model }, seconds);
   const db = lifecycle.add(
     'database',
     await openDatabase({ url: env.DATABASE_WORKER_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
@@ -59,7 +60,6 @@ export async function startWorkers(
       ? null
       : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
 
-  // Readiness must be there before the work is: a slow start is not a dead process.
   const ready = async (): Promise<readonly ReadyLine[]> => [
     { name: 'serving', ok: !lifecycle.closing, detail: lifecycle.closing ? 'stopping' : 'yes' },
     await line('postgres', () => db.ping()),
@@ -71,7 +71,7 @@ export async function startWorkers(
     await searchEngine
       ?.ensureIndex()
       .catch((err: unknown) => log.warn({ err }, 'search engine is not there yet; PostgreSQL answers searches'));
-    const embedder = lifecycle.add('embedder', await createEmbedder(env, { log }), (it) => it.close());
+    const embedder = lifecycle.add('embedder', await createEmbedder(env, { log, onEmbed }), (it) => it.close());
     const summarizer = createSummarizer(env, { log });
     // One call wakes the model and tells its dimensions.
     await embedder.embed(['ready']);

@@ -139,4 +139,5 @@ async function reportState(connection: LockedConnection, metrics: Metrics): Prom
   if (state === undefined) return;
   metrics.outboxPending.set(Number(state.pending));
   metrics.outboxLag.set(state.lag_seconds);
+  metrics.dlqMessages.set(Number(state.dead));
 }

@@ -2,6 +2,7 @@
 import type { Embedder } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
+import { timed } from '@novax/runtime/timed';
 import { localEmbedder } from './embedder-local.ts';
 import { openAiEmbedder } from './embedder-openai.ts';
 
@@ -19,10 +20,25 @@ export interface EmbedderOptions {
   readonly threads?: number;
   /** Milliseconds for one batch. */
   readonly timeoutMs?: number;
+  /** Told how long each call took, its waiting included. */
+  readonly onEmbed?: (modelId: string, seconds: number) => void;
 }
 
 /** The embedder that the settings name. Throws INTERNAL when settings are missing, DEPENDENCY_UNAVAILABLE when the server does not answer. */
 export async function createEmbedder(env: EmbedderEnv, options: EmbedderOptions): Promise<Embedder> {
+  const embedder = await chosen(env, options);
+  const { modelId } = embedder;
+  return {
+    ...embedder,
+    embed: (texts) =>
+      timed(
+        (seconds) => options.onEmbed?.(modelId, seconds),
+        () => embedder.embed(texts),
+      ),
+  };
+}
+
+async function chosen(env: EmbedderEnv, options: EmbedderOptions): Promise<Embedder> {
   if (env.EMBEDDING_PROVIDER === 'local') return localEmbedder(options);
   if (!env.EMBEDDING_BASE_URL || !env.EMBEDDING_MODEL) {
     throw new AppError('INTERNAL', {

@@ -25,9 +25,10 @@ const nothing = z.object({});
 const reconcileJob = z.object({ sinceS: z.int().min(1).nullable() });
 
 export const jobs = {
-  'embed-document': { queue: 'embedding', attempts: 5, version: 1, payload: documentJob },
-  'summarize-document': { queue: 'embedding', attempts: 5, version: 1, payload: documentJob },
-  'index-document': { queue: 'indexing', attempts: 5, version: 1, payload: documentJob },
+  // Twelve tries span half an hour: an ordinary outage of a model or a server must not leave dead letters behind.
+  'embed-document': { queue: 'embedding', attempts: 12, version: 1, payload: documentJob },
+  'summarize-document': { queue: 'embedding', attempts: 12, version: 1, payload: documentJob },
+  'index-document': { queue: 'indexing', attempts: 12, version: 1, payload: documentJob },
   'refresh-views': { queue: 'view-refresh', attempts: 3, version: 1, payload: nothing },
   'ensure-partitions': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
   'reconcile-owed-work': { queue: 'maintenance', attempts: 3, version: 1, payload: reconcileJob },

@@ -15,6 +15,8 @@ export async function openLockedConnection(url: string): Promise<LockedConnectio
     connectionTimeoutMillis: 5_000,
     application_name: 'novax-locked',
     keepAlive: true,
+    // Above the role's own time limit: a server that says nothing must not hold its owner for ever.
+    query_timeout: 70_000,
   });
   // The failing call reports the loss; without a listener the event would end the process.
   client.on('error', () => undefined);

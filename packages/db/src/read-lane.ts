@@ -85,7 +85,8 @@ export function openReadLane(options: ReadLaneOptions): ReadLane {
         return await once(scope, statement, values);
       } catch (thrown) {
         // A read changes nothing, so one more try is safe when the socket broke under it or its statement went stale.
-        if (thrown instanceof LaneSocket.Broken || isStalePlan(thrown)) return await once(scope, statement, values).catch(rethrow);
+        if (thrown instanceof LaneSocket.Broken || isStalePlan(thrown))
+          return await once(scope, statement, values).catch(rethrow);
         return rethrow(thrown);
       }
     },

@@ -37,10 +37,11 @@ export const putOff = statement<{ id: string; status: string }>(
    returning e.id, e.status`,
 );
 
-/** How much waits and how old the oldest is, seconds. */
-export const pendingState = statement<{ pending: string; failed: string; lag_seconds: number }>(
+/** How much waits, how old the oldest is (seconds), and how many dead letters nobody resolved. */
+export const pendingState = statement<{ pending: string; failed: string; dead: string; lag_seconds: number }>(
   'pending_events_state',
   `select (select count(*) from events where status = 'pending') as pending,
           (select count(*) from events where status = 'failed') as failed,
+          (select count(*) from dead_letters where status = 'pending') as dead,
           coalesce(extract(epoch from now() - (select min(created_at) from events where status = 'pending')), 0)::float8 as lag_seconds`,
 );

@@ -109,7 +109,11 @@ interface Written {
 /** One transaction: the document held still, the inbox row, the effect, the trail, the event. A text that changed meanwhile owes a job of its own. */
 function writeBack(
   parts: EnrichParts,
-  work: { readonly job: EnrichJob; readonly document: EnrichableDocument; readonly consumer: 'embed-document' | 'summarize-document' },
+  work: {
+    readonly job: EnrichJob;
+    readonly document: EnrichableDocument;
+    readonly consumer: 'embed-document' | 'summarize-document';
+  },
   effect: (tx: TenantTx) => Promise<Written>,
 ): Promise<EnrichOutcome> {
   const { job, document, consumer } = work;

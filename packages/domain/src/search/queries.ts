@@ -9,6 +9,7 @@ import {
   searchNearest,
 } from '@novax/db/queries/search';
 import { AppError } from '@novax/runtime/errors';
+import { timed } from '@novax/runtime/timed';
 import { requireMembership } from '../organizations/queries.ts';
 import type { Embedder, SearchEngine } from '../ports.ts';
 import type { Reader } from '../reader.ts';
@@ -27,6 +28,8 @@ export interface SearchParts {
   readonly reader: Reader;
   readonly embedder: Embedder;
   readonly engine: SearchEngine | null;
+  /** Told how long the nearest-neighbour statement took, and by which path. */
+  readonly onNearest?: (path: 'exact' | 'hnsw', seconds: number) => void;
 }
 
 export interface SearchAnswer {
@@ -129,13 +132,11 @@ async function byMeaning(parts: SearchParts, request: SearchRequest): Promise<Se
   if (vector === undefined || model === undefined) return [];
   const path = Number(count?.embedding_count ?? 0) <= exactSearchMax ? 'exact' : 'hnsw';
   const { organizationId, limit, projectId = '' } = request;
-  const rows = await reader.read(searchNearest(path, model.id), [
-    organizationId,
-    vectorText(vector),
-    limit * chunksPerHit,
-    projectId,
-    limit,
-  ]);
+  const values = [organizationId, vectorText(vector), limit * chunksPerHit, projectId, limit];
+  const rows = await timed(
+    (seconds) => parts.onNearest?.(path, seconds),
+    () => reader.read(searchNearest(path, model.id), values),
+  );
   return rows.map((row) => ({
     type: 'document',
     id: row.id,
