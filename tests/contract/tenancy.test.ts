@@ -51,6 +51,7 @@ afterAll(async () => {
 /** Which of our ids an input field of a row wants. */
 function idOf(path: string, field: string): keyof Ids {
   if (field === 'organizationId' || field === 'projectId' || field === 'documentId') return field;
+  if (field === 'toUserId') return 'ownerId';
   const { scope } = rowOf(path);
   if (field === 'id' && (scope === 'organization' || scope === 'project' || scope === 'document')) return `${scope}Id`;
   throw new Error(`${path} has an id "${field}" that the generator does not know`);

@@ -61,7 +61,12 @@ export function testGuarantees(path: string, world: () => TestWorld): void {
     test(`${path} answers another tenant's id exactly as one that does not exist`, async () => {
       const { authorization } = world().actors.outsider;
       const requestId = randomUUID();
-      const nowhere: Ids = { organizationId: randomUUID(), projectId: randomUUID(), documentId: randomUUID() };
+      const nowhere: Ids = {
+        organizationId: randomUUID(),
+        projectId: randomUUID(),
+        documentId: randomUUID(),
+        ownerId: randomUUID(),
+      };
       // Names that are made anew for each input may not differ between the two.
       const foreign = validInput(path, world().ids);
       const absent = { ...foreign, ...only(validInput(path, nowhere), named) };
@@ -92,7 +97,7 @@ export function expectError(answer: Answer, code: keyof typeof errorTable, face:
 
 /** Fields of the input that hold ids of things in an organization. */
 function idFields(path: string): string[] {
-  const a: Ids = { organizationId: 'a', projectId: 'a', documentId: 'a' };
+  const a: Ids = { organizationId: 'a', projectId: 'a', documentId: 'a', ownerId: 'a' };
   return Object.entries(validInput(path, a)).flatMap(([name, value]) => (value === 'a' ? [name] : []));
 }
 

@@ -16,19 +16,20 @@ export interface Ids {
   readonly organizationId: string;
   readonly projectId: string;
   readonly documentId: string;
+  readonly ownerId: string;
 }
 
 /** An organization with a person in each role, a project and a document; and an outsider who has the same elsewhere. */
 export async function makeWorld(api: TestApi): Promise<World & { readonly outsiderIds: Ids }> {
   const actors = await makeActors(api);
-  const things = async (client: Actors['owner']['client'], organizationId: string): Promise<Ids> => {
+  const things = async ({ client, id: ownerId }: Actors['owner'], organizationId: string): Promise<Ids> => {
     const { id: projectId } = await makeProject(client, { organizationId });
     const { id: documentId } = await makeDocument(client, { projectId });
-    return { organizationId, projectId, documentId };
+    return { organizationId, projectId, documentId, ownerId };
   };
   const [ids, outsiderIds] = await Promise.all([
-    things(actors.owner.client, actors.organizationId),
-    things(actors.outsider.client, actors.outsiderOrganizationId),
+    things(actors.owner, actors.organizationId),
+    things(actors.outsider, actors.outsiderOrganizationId),
   ]);
   return { api, actors, ids, outsiderIds };
 }
@@ -56,6 +57,8 @@ export const validInputs: InputMakers = {
     get: ({ organizationId }) => ({ id: organizationId }),
     list: () => ({}),
     update: ({ organizationId }) => ({ id: organizationId, name: unique('Renamed ') }),
+    // To oneself, so that the world stays as the other tests expect it.
+    transferOwnership: ({ organizationId, ownerId }) => ({ id: organizationId, toUserId: ownerId }),
     delete: ({ organizationId }) => ({ id: organizationId }),
   },
   members: { list: ({ organizationId }) => ({ organizationId }) },

@@ -15,6 +15,7 @@ export const owedJobs: Readonly<Record<EventType, readonly DocumentJob[]>> = {
   'user.registered': nothing,
   'organization.created': nothing,
   'organization.updated': nothing,
+  'organization.transferred': nothing,
   'organization.deleted': nothing,
   'project.created': nothing,
   'project.updated': nothing,

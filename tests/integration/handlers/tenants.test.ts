@@ -1,6 +1,6 @@
 /** Procedures of `organizations` and `members`. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { newPerson, unique } from '../../kit/actors.ts';
+import { addMember, newPerson, unique } from '../../kit/actors.ts';
 import { startTestApi, type TestApi } from '../../kit/api.ts';
 import { call, faces } from '../../kit/call.ts';
 import { makeDocument, makeOrganization, makeProject } from '../../kit/factories.ts';
@@ -84,6 +84,23 @@ test.each(faces)('members.list names every member and their role once over its p
     [member.id]: 'member',
     [viewer.id]: 'viewer',
   });
+});
+
+test('ownership moves to another member, and the owner before is an admin from then on', async () => {
+  const { owner, member, outsider } = world.actors;
+  const organization = await makeOrganization(owner.client);
+  const transfer = (toUserId: string, authorization: string) =>
+    call(api.url, 'organizations.transferOwnership', { input: { id: organization.id, toUserId }, authorization });
+  expectError(await transfer(outsider.id, owner.authorization), 'NOT_FOUND', 'trpc');
+  await addMember(api, { organizationId: organization.id, userId: member.id, role: 'viewer' });
+  const answer = await transfer(member.id, owner.authorization);
+  expect(answer.data, answer.text).toMatchObject({ id: organization.id, ownerId: member.id });
+  const { items } = await member.client.members.list.query({ organizationId: organization.id });
+  expect(Object.fromEntries(items.map(({ userId, role }) => [userId, role]))).toEqual({
+    [member.id]: 'owner',
+    [owner.id]: 'admin',
+  });
+  expectError(await transfer(owner.id, owner.authorization), 'FORBIDDEN', 'trpc');
 });
 
 test.each(faces)(

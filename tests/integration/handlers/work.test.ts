@@ -154,7 +154,7 @@ test('GET /api/v1/documents?q= is search', async () => {
 
 test('an owner elsewhere is still only a viewer here', async () => {
   const { client, authorization, id: userId } = await newPerson(api, 'both');
-  const { organizationId, projectId, documentId } = world.ids;
+  const { organizationId } = world.ids;
   const { id: ownOrganization } = await makeOrganization(client);
   const { id: ownProject } = await makeProject(client, { organizationId: ownOrganization });
   await makeDocument(client, { projectId: ownProject });
@@ -162,7 +162,7 @@ test('an owner elsewhere is still only a viewer here', async () => {
   for (const path of pathsOf('organizations', 'projects', 'documents').filter(
     (one) => rowOf(one).kind === 'mutation' && rowOf(one).target !== undefined,
   )) {
-    const input = validInput(path, { organizationId, projectId, documentId });
+    const input = validInput(path, world.ids);
     expectError(await call(api.url, path, { input, authorization }), 'FORBIDDEN', 'trpc');
   }
 });

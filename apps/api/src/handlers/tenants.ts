@@ -1,5 +1,10 @@
 /** Handlers of `organizations` and `members`. */
-import { createOrganization, deleteOrganization, updateOrganization } from '@novax/domain/organizations/commands';
+import {
+  createOrganization,
+  deleteOrganization,
+  transferOwnership,
+  updateOrganization,
+} from '@novax/domain/organizations/commands';
 import { listMembers, listOrganizations, organizationById } from '@novax/domain/organizations/queries';
 import { AppError } from '@novax/runtime/errors';
 import { newId } from '@novax/runtime/ids';
@@ -15,6 +20,7 @@ export const organizationHandlers: Handlers['organizations'] = {
   get: ({ reader }, { id }) => organizationById(reader, id),
   list: async ({ reader }, input) => mutable(await listOrganizations(reader, input)),
   update: ({ tx }, input) => updateOrganization(tx, input),
+  transferOwnership: ({ tx }, { toUserId }) => transferOwnership(tx, toUserId),
   delete: ({ tx }) => deleteOrganization(tx),
 };
 

@@ -20,6 +20,11 @@ export const events = {
     payload: z.object({ organizationId: idSchema, slug: z.string() }),
   },
   'organization.updated': { aggregate: 'organization', version: 1, payload: z.object({ organizationId: idSchema }) },
+  'organization.transferred': {
+    aggregate: 'organization',
+    version: 1,
+    payload: z.object({ organizationId: idSchema, fromUserId: idSchema, toUserId: idSchema }),
+  },
   'organization.deleted': { aggregate: 'organization', version: 1, payload: z.object({ organizationId: idSchema }) },
   'project.created': { aggregate: 'project', version: 1, payload: project },
   'project.updated': { aggregate: 'project', version: 1, payload: project },

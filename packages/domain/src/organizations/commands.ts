@@ -2,8 +2,14 @@
 import type { OrganizationView } from '@novax/contracts/api/organizations';
 import { auditable, difference } from '@novax/db/audit';
 import type { Organization } from '@novax/db/entities/work';
-import { createOrganizationRow, currentOrganization, readOrganization } from '@novax/db/queries/organizations';
+import {
+  createOrganizationRow,
+  currentOrganization,
+  readOrganization,
+  setMemberRole,
+} from '@novax/db/queries/organizations';
 import type { TenantTx } from '@novax/db/tx';
+import { AppError } from '@novax/runtime/errors';
 
 /** Creates the transaction's organization with the actor as its owner. Throws ALREADY_EXISTS for a taken slug. */
 export async function createOrganization(
@@ -38,6 +44,32 @@ export async function updateOrganization(
     tx.audit({ action: 'update', entityType: 'organizations', entityId: tx.orgId, ...changed });
   }
   return readOrganization(tx);
+}
+
+/**
+ * Makes a member the owner and the owner before an admin; to oneself it changes nothing.
+ * Throws NOT_FOUND, also for somebody who is no member.
+ */
+export async function transferOwnership(tx: TenantTx, toUserId: string): Promise<OrganizationView> {
+  const organization = await currentOrganization(tx);
+  const fromUserId = organization.ownerId;
+  if (toUserId === fromUserId) return readOrganization(tx);
+  if (!(await setMemberRole(tx, toUserId, 'owner')))
+    throw new AppError('NOT_FOUND', { detail: `user ${toUserId} is no member` });
+  organization.ownerId = toUserId;
+  organization.version += 1;
+  const view = await readOrganization(tx);
+  // Last: from here on the person who acts may no longer be an owner.
+  await setMemberRole(tx, fromUserId, 'admin');
+  tx.emit('organization.transferred', { organizationId: tx.orgId, fromUserId, toUserId }, organization);
+  tx.audit({
+    action: 'update',
+    entityType: 'organizations',
+    entityId: tx.orgId,
+    before: { ownerId: fromUserId },
+    after: { ownerId: toUserId },
+  });
+  return view;
 }
 
 /** Marks the organization deleted; at commit nobody is a member any more, so everything inside is out of sight. Throws NOT_FOUND. */
