@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { eventually } from '../kit/eventually.ts';
 import { servers } from '../kit/servers.ts';
 import { type NatsSpace, testBus } from './nats-space.ts';
-import { tcpProxy } from './tcp-proxy.ts';
+import { tcpProxy } from '../kit/tcp-proxy.ts';
 import { anEvent, quiet } from './unique.ts';
 
 const all = ['novax.events.>'];

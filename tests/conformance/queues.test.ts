@@ -10,7 +10,7 @@ import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../kit/eventually.ts';
 import { servers } from '../kit/servers.ts';
-import { tcpProxy } from './tcp-proxy.ts';
+import { tcpProxy } from '../kit/tcp-proxy.ts';
 import { quiet, uniqueName } from './unique.ts';
 
 interface Jobs extends AsyncDisposable {

@@ -8,7 +8,7 @@ import { fakeSessionCache } from '@novax/adapters/fakes/sessions';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { servers } from '../kit/servers.ts';
-import { tcpProxy } from './tcp-proxy.ts';
+import { tcpProxy } from '../kit/tcp-proxy.ts';
 import { quiet, uniqueName } from './unique.ts';
 
 let redis: Redis;

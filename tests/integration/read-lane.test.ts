@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { connect, testDatabase, type TestDatabase } from '../kit/database.ts';
 import { eventually } from '../kit/eventually.ts';
+import { tcpProxy } from '../kit/tcp-proxy.ts';
 
 let database: TestDatabase;
 let admin: Client & AsyncDisposable;
@@ -204,4 +205,26 @@ test('a closed lane refuses instead of hanging', async () => {
   await reads.read(nobody, divide, [1]);
   await reads.close();
   await expect(reads.read(nobody, divide, [1])).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+});
+
+test('a server that falls silent fails the read within the time limit, and the lane serves again when it is back', async () => {
+  await using proxy = await tcpProxy(database.url('novax_api'));
+  await using reads = lane({ url: proxy.url, sockets: 1, statementTimeoutMs: 300 });
+  expect(await reads.read(nobody, divide, [1])).toEqual([{ quotient: 1 }]);
+  proxy.stall();
+  const started = performance.now();
+  await expect(reads.read(nobody, divide, [1])).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+  expect(performance.now() - started).toBeLessThan(12_000);
+  proxy.mend();
+  await eventually(async () => expect(await reads.read(nobody, divide, [1])).toEqual([{ quotient: 1 }]));
+});
+
+test('a prepared statement whose result type changed is prepared again under the caller’s feet', async () => {
+  await using reads = lane({ sockets: 1 });
+  await admin.query('create table public.changing (value int); grant select on public.changing to novax_api');
+  const whole = statement<{ value: string | number }>('test_changing', 'select * from public.changing');
+  await admin.query('insert into public.changing values (1)');
+  expect(await reads.read(nobody, whole, [])).toEqual([{ value: 1 }]);
+  await admin.query('alter table public.changing alter column value type varchar');
+  expect(await reads.read(nobody, whole, [])).toEqual([{ value: '1' }]);
 });
