@@ -12,10 +12,10 @@ import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
 import type { EventBus } from '@novax/domain/ports';
 import { wakeSubject } from '@novax/contracts/events/envelope';
-import { toAppError } from '@novax/runtime/errors';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
-import { createMetrics, createMetricsServer, type ReadyLine } from '@novax/runtime/metrics';
+import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
+import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { retry } from '@novax/runtime/retry';
 import { createAuth } from './auth/auth.ts';
 import { createPasswords } from './auth/passwords.ts';
@@ -143,16 +143,6 @@ function lateBus(env: ApiEnv, lifecycle: Lifecycle, log: Logger): () => EventBus
     await bus?.close();
   });
   return () => bus;
-}
-
-async function readyLine(name: string, check: () => Promise<unknown>): Promise<ReadyLine> {
-  try {
-    await check();
-    return { name, ok: true, detail: 'answers' };
-  } catch (thrown) {
-    // Anybody may ask: the reason names hosts and ports, and stays in the log of the calls that fail.
-    return { name, ok: false, detail: toAppError(thrown).text };
-  }
 }
 
 /** Stops accepting, lets calls in hand end within `patienceMs`, and closes idle connections at once. */

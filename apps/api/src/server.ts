@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { contract } from '@novax/contracts/api/contract';
 import { errorTable } from '@novax/contracts/errors';
-import type { ReadyLine } from '@novax/runtime/metrics';
+import type { ReadyLine } from '@novax/runtime/ready';
 import { AppError, toAppError } from '@novax/runtime/errors';
 import express from 'express';
 import { requestFacts } from './faces/facts.ts';
@@ -44,6 +44,7 @@ export function createApiServer(options: ServerOptions): Server {
   app.use('/trpc', createTrpcFace(chain, contract, trustedHops));
   app.use('/api/v1', createRestFace(chain, trustedHops));
   app.get('/openapi.json', (_request, response) => void response.json(openApiDocument()));
+  app.get('/', (_request, response) => response.redirect('/docs'));
   app.get('/docs', (_request, response) => void response.type('html').send(docsPage()));
   app.get('/.well-known/jwks.json', (_request, response) => void response.json(options.jwks));
   app.use((_request, response) => {

@@ -12,7 +12,8 @@ import { ensureEmbeddingModel, keepDeadLetter } from '@novax/db/queries/upkeep';
 import { openDatabase } from '@novax/db/tx';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
-import { createMetrics, createMetricsServer, type ReadyLine } from '@novax/runtime/metrics';
+import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
+import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import type { WorkersEnv } from './env.ts';
 import { fanOutConsumer } from './fan-out.ts';
 import { reconcile, runJob } from './jobs/run-job.ts';
@@ -62,9 +63,9 @@ export async function startWorkers(
 
   const ready = async (): Promise<readonly ReadyLine[]> => [
     { name: 'serving', ok: !lifecycle.closing, detail: lifecycle.closing ? 'stopping' : 'yes' },
-    await line('postgres', () => db.ping()),
-    await line('nats', () => bus.ping()),
-    await line('redis', () => queue.ping()),
+    await readyLine('postgres', () => db.ping()),
+    await readyLine('nats', () => bus.ping()),
+    await readyLine('redis', () => queue.ping()),
   ];
 
   if (has('jobs')) {
@@ -143,13 +144,4 @@ export async function startWorkers(
   await once(server, 'listening');
   lifecycle.add('metrics', server, (it) => new Promise<void>((resolve) => it.close(() => resolve())));
   log.info({ roles: env.WORKER_ROLES, metricsPort: env.METRICS_PORT }, 'working');
-}
-
-async function line(name: string, check: () => Promise<unknown>): Promise<ReadyLine> {
-  try {
-    await check();
-    return { name, ok: true, detail: 'answers' };
-  } catch (thrown) {
-    return { name, ok: false, detail: thrown instanceof Error ? thrown.message : String(thrown) };
-  }
 }

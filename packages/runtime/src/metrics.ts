@@ -1,5 +1,6 @@
 /** Prometheus metrics of a process, all named `novax_…`, and the small server that shows them. */
 import { createServer, type Server } from 'node:http';
+import type { ReadyLine } from './ready.ts';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -98,13 +99,6 @@ export function createMetrics() {
   };
 }
 export type Metrics = ReturnType<typeof createMetrics>;
-
-/** One dependency's state in `/readyz`. */
-export interface ReadyLine {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly detail: string;
-}
 
 /**
  * Serves `/metrics`, `/healthz` and `/readyz` on a port of its own.

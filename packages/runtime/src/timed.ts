@@ -1,4 +1,5 @@
-/** Times a piece of work, whatever becomes of it. */
+/** Work and time: how long it took, and how long it may take. */
+import { AppError } from './errors.ts';
 
 /** Runs `work` and tells `observe` the seconds it took, also when it throws. */
 export async function timed<T>(observe: (seconds: number) => void, work: () => Promise<T>): Promise<T> {
@@ -7,5 +8,20 @@ export async function timed<T>(observe: (seconds: number) => void, work: () => P
     return await work();
   } finally {
     observe((performance.now() - started) / 1000);
+  }
+}
+
+/** What `work` answers, if it does within `ms` milliseconds. Throws TIMEOUT; the work itself goes on unheard. */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new AppError('TIMEOUT', { detail: `no answer within ${ms} ms` })), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    // A failure that comes too late has nobody to tell.
+    work.catch(() => undefined);
   }
 }

@@ -9,7 +9,7 @@ import {
   searchNearest,
 } from '@novax/db/queries/search';
 import { AppError } from '@novax/runtime/errors';
-import { timed } from '@novax/runtime/timed';
+import { timed, within } from '@novax/runtime/timed';
 import { requireMembership } from '../organizations/queries.ts';
 import type { Embedder, SearchEngine } from '../ports.ts';
 import type { Reader } from '../reader.ts';
@@ -37,6 +37,9 @@ export interface SearchAnswer {
   readonly degraded: boolean;
   readonly engine: string;
 }
+
+/** Longest a search waits for the model, milliseconds: a hybrid one has words to fall back to. */
+const embedMs: Readonly<Record<SearchMode, number>> = { hybrid: 2_000, semantic: 8_000, fulltext: 0 };
 
 /** Chunks looked at per document wanted: several of a document's chunks can be near at once. */
 const chunksPerHit = 5;
@@ -125,7 +128,7 @@ async function byEngine(engine: SearchEngine, reader: Reader, request: SearchReq
 async function byMeaning(parts: SearchParts, request: SearchRequest): Promise<SearchHit[]> {
   const { reader, embedder } = parts;
   const [[vector], [model], [count]] = await Promise.all([
-    embedder.embed([request.q]),
+    within(embedMs[request.mode], embedder.embed([request.q])),
     reader.read(embeddingModelByName, [embedder.modelId]),
     reader.read(countEmbeddings, [request.organizationId]),
   ]);
