@@ -1,5 +1,6 @@
 /** The one chain every face goes through: limit → actor → limit → parse → (writes) target → gate → handler → commit → error. */
 import { cacheKeys } from '@novax/contracts/cache-keys';
+import { errorTable } from '@novax/contracts/errors';
 import { rateWindowMs, type RateClass } from '@novax/contracts/limits';
 import { roleMay } from '@novax/contracts/permissions';
 import type { Row } from '@novax/contracts/procedure';
@@ -101,9 +102,10 @@ export function createChain(options: ChainOptions): Chain {
   /** Our own failures with their causes; what the caller did wrong in one line. */
   function report(error: AppError, path: string, request: RequestFacts): void {
     const { requestId } = request.call;
-    if (error.code === 'INTERNAL')
-      log.error({ requestId, procedure: path, code: error.code, err: error }, 'call failed');
-    else log.info({ requestId, procedure: path, code: error.code, detail: error.message }, 'call refused');
+    const facts = { requestId, procedure: path, code: error.code };
+    if (error.code === 'INTERNAL') log.error({ ...facts, err: error }, 'call failed');
+    else if (errorTable[error.code].http >= 500) log.warn({ ...facts, err: error }, 'call could not be served');
+    else log.info({ ...facts, detail: error.message }, 'call refused');
   }
 
   return {
