@@ -44,7 +44,6 @@ export function createApiServer(options: ServerOptions): Server {
   app.use('/trpc', createTrpcFace(chain, contract, trustedHops));
   app.use('/api/v1', createRestFace(chain, trustedHops));
   app.get('/openapi.json', (_request, response) => void response.json(openApiDocument()));
-  app.get('/', (_request, response) => response.redirect('/docs'));
   app.get('/docs', (_request, response) => void response.type('html').send(docsPage()));
   app.get('/.well-known/jwks.json', (_request, response) => void response.json(options.jwks));
   app.use((_request, response) => {
@@ -60,6 +59,7 @@ export function createApiServer(options: ServerOptions): Server {
     for (const [name, value] of Object.entries(fixedHeaders)) response.setHeader(name, value);
     if (allowOrigin(request, response, options.corsOrigins)) return;
     if (thin(request, response)) return;
+    if (request.url === '/') return void response.writeHead(302, { location: '/docs' }).end();
     if (request.url === '/healthz') return write(response, { status: 200, body: { ok: true } });
     if (request.url === '/readyz') return void answerReady(response, options.ready);
     // Express has the call signature of a request listener; what none of its handlers took ends in the third parameter, not on its own error page.
