@@ -54,7 +54,7 @@ export function createChain(options: ChainOptions): Chain {
   const { services, limiter, limits, metrics, log } = options;
 
   /** Reads pass when the limiter is down, sign-in does not (it guards passwords). */
-  async function limit(rateClass: RateClass, subject: string): Promise<void> {
+  async function limit(rateClass: RateClass | 'address', subject: string): Promise<void> {
     const max = limits[rateClass] ?? 0;
     let decision;
     try {
@@ -78,8 +78,9 @@ export function createChain(options: ChainOptions): Chain {
   async function run(procedure: Procedure, rawInput: unknown, request: RequestFacts): Promise<unknown> {
     const { row } = procedure;
     const address = request.call.ip === null ? 'unknown' : networkOf(request.call.ip);
-    // Before anyone is authenticated only the address is known; a signed-in person then has limits of their own.
-    if (row.scope === 'public') await limit(row.limit, `ip:${address}`);
+    // Before anyone is authenticated only the address is known: forged tokens are not even looked at beyond its limit. A signed-in person then has
+    // limits of their own.
+    await limit(row.scope === 'public' ? row.limit : 'address', `ip:${address}`);
     const caller = row.scope === 'public' ? null : await services.auth.authenticate(request.authorization);
     if (caller !== null) await limit(row.limit, `user:${caller.userId}`);
     const input = parse(row, rawInput);
