@@ -1,6 +1,6 @@
 /** Cuts a document into the pieces that an embedding model is asked about. */
 import type { Embedder } from '../ports.ts';
-import { proseOf } from './prose.ts';
+import { proseOf } from '../prose.ts';
 
 export interface Chunk {
   /** First character of the piece in the content. */

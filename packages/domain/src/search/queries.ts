@@ -10,6 +10,7 @@ import {
 } from '@novax/db/queries/search';
 import { AppError } from '@novax/runtime/errors';
 import { timed, within } from '@novax/runtime/timed';
+import { proseOf } from '../prose.ts';
 import { requireMembership } from '../organizations/queries.ts';
 import type { Embedder, SearchEngine } from '../ports.ts';
 import type { Reader } from '../reader.ts';
@@ -145,7 +146,7 @@ async function byMeaning(parts: SearchParts, request: SearchRequest): Promise<Se
     id: row.id,
     projectId: row.project_id,
     title: row.title,
-    snippet: row.content,
+    snippet: proseOf(row.content).text.replaceAll(/\s+/g, ' ').trim(),
     score: row.similarity,
     updatedAt: row.updated_at,
   }));
