@@ -33,14 +33,20 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
   const { bus, log } = options;
   const stopping = new AbortController();
   let wake: () => void = () => undefined;
-  const unsubscribe = bus.onHint(wakeSubject, () => wake());
+  /** A hint that came while a batch was under way; without it that event would wait out the idle time. */
+  let hinted = false;
+  const unsubscribe = bus.onHint(wakeSubject, () => {
+    hinted = true;
+    wake();
+  });
   const idleMaxMs = options.idleMaxMs ?? 1_000;
 
   /** Waits for a hint, the time, or the end. */
   async function idle(ms: number): Promise<void> {
     const woken = new AbortController();
     wake = () => woken.abort();
-    await pause(ms, AbortSignal.any([woken.signal, stopping.signal]));
+    if (!hinted) await pause(ms, AbortSignal.any([woken.signal, stopping.signal]));
+    hinted = false;
   }
 
   async function relayOn(connection: LockedConnection): Promise<void> {
