@@ -1,10 +1,11 @@
 /** What crashes, lost servers and races do not do to the work that events owe. */
+import { owedDocuments } from '@novax/db/queries/upkeep';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
 import type { Embedder, Summarizer } from '@novax/domain/ports';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { reconcile } from '../../apps/workers/src/jobs/run-job.ts';
 import { eventually } from '../kit/eventually.ts';
-import { makeDocument } from '../kit/factories.ts';
+import { makeDocument, makeProject } from '../kit/factories.ts';
 import { type Flow, slow, startFlow } from '../kit/flow.ts';
 import { quiet } from '../kit/quiet.ts';
 
@@ -154,6 +155,56 @@ test('work lost with the queue server comes back from the tables', { timeout: 60
   );
   await flow.start('rest');
   await flow.settled(id);
+});
+
+test(
+  'a debt that is queued twice, by its event and by the search for debts, is paid once',
+  { timeout: 60_000 },
+  async () => {
+    await flow.quiescent();
+    await flow.stop('rest');
+    try {
+      const { client, organizationId } = { ...flow.actors.member, organizationId: flow.actors.organizationId };
+      const { id: documentId } = await makeDocument(client, { projectId: flow.projectId, content: 'Owed twice.' });
+      const [created] = await flow.envelopesOf(documentId);
+      if (created === undefined) throw new Error('the creation has no event');
+      const event = { id: created.id, occurredAt: created.occurredAt, version: 1 };
+      await using work = await flow.workbench();
+      const outcomes = await Promise.all([
+        embedDocument(work, { organizationId, documentId, event }),
+        embedDocument(work, { organizationId, documentId, event: null }),
+      ]);
+      expect(outcomes.toSorted()).toEqual(['already', 'written']);
+      const { events, audits } = await flow.effects(documentId);
+      expect(events).toEqual(['document.created', 'document.enriched embedding']);
+      expect(audits).toEqual(['create by user', 'update by ai']);
+    } finally {
+      await flow.start('rest');
+    }
+  },
+);
+
+test('documents of a deleted project owe nothing, those of a living one do', { timeout: 60_000 }, async () => {
+  await flow.quiescent();
+  await flow.stop('rest');
+  try {
+    const { client } = flow.actors.owner;
+    const { id: endedProject } = await makeProject(client, { organizationId: flow.actors.organizationId });
+    const [ended, living] = [
+      await makeDocument(client, { projectId: endedProject }),
+      await makeDocument(client, { projectId: flow.projectId }),
+    ];
+    await client.projects.delete.mutate({ id: endedProject });
+    await flow.admin.query(
+      `alter table documents disable trigger user; update documents set updated_at = now() - interval '1 hour'; alter table documents enable trigger user`,
+    );
+    await using work = await flow.workbench();
+    const owed = await owedDocuments(work.db, { modelId: work.modelId, sinceS: null, limit: 100 });
+    expect(owed.filter(({ document_id }) => document_id === living.id)).toHaveLength(2);
+    expect(owed.filter(({ document_id }) => document_id === ended.id)).toEqual([]);
+  } finally {
+    await flow.start('rest');
+  }
 });
 
 test('the search for debts finds none when everything is done', { timeout: 60_000 }, async () => {

@@ -30,10 +30,10 @@ export const readEnrichable = statement<EnrichableDocument>(
     where d.id = $1::uuid`,
 );
 
-/** Holds the document while derived data is written; answers its present fingerprint. Values: document id. */
-export const holdDocument = statement<{ content_hash: Buffer; version: number; status: string }>(
+/** Holds the document still while derived data is written; read it again after. Values: document id. */
+export const holdDocument = statement<{ id: string }>(
   'hold_document',
-  `select content_hash, version, status from documents where id = $1::uuid for no key update`,
+  `select id from documents where id = $1::uuid for no key update`,
 );
 
 /** Values: document id, model id. */

@@ -119,12 +119,11 @@ function writeBack(
   const { job, document, consumer } = work;
   const organizationId = job.organizationId;
   return parts.db.tenant({ orgId: organizationId, actor: ai, call: noCall }, async (tx) => {
-    const [held] = await tx.sql(holdDocument, [document.id]);
-    if (held === undefined || held.status === 'deleted') return 'gone';
-    if (!held.content_hash.equals(document.content_hash)) return 'superseded';
-    // The same debt may be queued twice, by its event and by the reconciler: whoever comes second finds it paid.
+    await tx.sql(holdDocument, [document.id]);
     const [now] = await tx.sql(readEnrichable, [document.id, parts.modelId]);
-    if (now === undefined) return 'gone';
+    if (now === undefined || now.status === 'deleted') return 'gone';
+    if (!now.content_hash.equals(document.content_hash)) return 'superseded';
+    // The same debt may be queued twice, by its event and by the reconciler: whoever comes second finds it paid.
     if (consumer === 'embed-document' ? now.embedded : now.summarized) return 'already';
     if (job.event !== null) {
       const { id, occurredAt, version } = job.event;
@@ -139,8 +138,8 @@ function writeBack(
     }
     const { kind, model, after } = await effect(tx);
     tx.audit({ action: 'update', entityType: 'documents', entityId: document.id, before: null, after });
-    const payload = { documentId: document.id, projectId: document.project_id, version: held.version, kind, model };
-    tx.emit('document.enriched', payload, { id: document.id, version: held.version });
+    const payload = { documentId: document.id, projectId: document.project_id, version: now.version, kind, model };
+    tx.emit('document.enriched', payload, { id: document.id, version: now.version });
     return 'written';
   });
 }
