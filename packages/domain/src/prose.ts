@@ -1,8 +1,24 @@
 /** The words of a Markdown text without its machinery, each still knowing where it stood. */
 
-/** Images and badges, HTML tags and comments, link targets and definitions, bare addresses: they cost tokens and mean nothing. */
-const machinery =
-  /!\[[^\]]*\]\([^)]*\)|<!--[\s\S]*?-->|<\/?[a-z][^>\n]*>|\]\([^)\s]*\)|^\s*\[[^\]]+\]:\s*\S+.*$|https?:\/\/[^\s)>\]]+/gim;
+/** What a link's text or an image's alternative may hold here; every length is bounded, so that no text can make the search quadratic. */
+const label = String.raw`[^\[\]\n]{0,200}`;
+/** Where a link leads, in place or by reference. */
+const goal = String.raw`(?:\([^()\s]{0,500}(?:\s[^()\n]{0,200})?\)|\[[^\[\]\n]{0,100}\])`;
+
+/** Badges and images, HTML tags and comments, link targets and definitions, bare addresses: they cost tokens and mean nothing. */
+const machinery = new RegExp(
+  [
+    String.raw`\[!\[${label}\]${goal}\]${goal}`,
+    String.raw`!\[${label}\]${goal}`,
+    String.raw`\[(?=${label}\]${goal})`,
+    String.raw`\]${goal}`,
+    String.raw`<!--[\s\S]{0,500}?-->`,
+    String.raw`<\/?[a-z][^<>\n]{0,300}>`,
+    String.raw`^[ \t]{0,3}\[[^\]\n]{1,100}\]:[ \t]*\S.*$`,
+    String.raw`https?:\/\/[^\s)>\]]+`,
+  ].join('|'),
+  'gim',
+);
 
 export interface Prose {
   readonly text: string;

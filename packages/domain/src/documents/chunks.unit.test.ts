@@ -42,8 +42,8 @@ test('badges, links and addresses are left out of what is embedded, and ranges s
     '[![build](https://x.test/b.svg)](https://x.test) Hello [world](https://example.test/a) <b>bold</b> end';
   const [piece] = chunksOf({ title: 'T', content }, window);
   expect(piece?.text).not.toMatch(/https?:|<b>|svg/);
-  expect(piece?.text).toContain('Hello [world');
-  expect([piece?.from, piece?.to]).toEqual([0, content.length]);
+  expect(piece?.text).toContain('Hello world bold end');
+  expect(content.slice(piece?.from, piece?.to)).toMatch(/^ Hello .* end$/);
 });
 
 test('a piece in the middle of a text with machinery is found where it stands', () => {
@@ -53,3 +53,18 @@ test('a piece in the middle of a text with machinery is found where it stands', 
   expect(holding.length).toBeGreaterThan(0);
   for (const piece of holding) expect(content.slice(piece.from, piece.to)).toContain('needle');
 });
+
+test('badges by reference are left out, and their definitions', () => {
+  const content =
+    '[![NPM][npm-image]][npm-url]\nThe [text][ref] stays.\n\n[npm-url]: https://example.test\n[ref]: https://example.test';
+  expect(chunksOf({ title: 'T', content }, window)[0]?.text.replaceAll(/\s+/g, ' ').trim()).toBe('T The text stays.');
+});
+
+test.each(['![', '[![', '](', '][', '<a', '<!--', '\n\n', '[x]:', '[a](', 'http://', '[a]', '(('])(
+  'a megabyte of %j is cut in bounded time',
+  (part) => {
+    const started = performance.now();
+    chunksOf({ title: 'T', content: part.repeat(Math.floor(1_000_000 / part.length)) }, window);
+    expect(performance.now() - started).toBeLessThan(3_000);
+  },
+);
