@@ -1558,6 +1558,7 @@ create table public.org_members (
   joined_at timestamp with time zone default now() not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  version integer default 1 not null,
   constraint org_members_pkey PRIMARY KEY (id),
   constraint fk_org_members_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
   constraint fk_org_members_user FOREIGN KEY (user_id) REFERENCES public.users(id),
@@ -1573,6 +1574,8 @@ grant select on table public.org_members to novax_worker;
 alter table public.org_members enable row level security;
 alter table public.org_members force row level security;
 grant update (role) on public.org_members to novax_api;
+comment on column public.org_members.version is 'Rises with every change of role; orders this membership''s events.';
+grant update (version) on public.org_members to novax_api;
 CREATE UNIQUE INDEX idx_org_members_org_id_user_id ON public.org_members USING btree (org_id, user_id);
 CREATE UNIQUE INDEX idx_org_members_user_id_org_id ON public.org_members USING btree (user_id, org_id);
 CREATE CONSTRAINT TRIGGER check_owner AFTER DELETE OR UPDATE OF org_id, user_id, role ON public.org_members DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
@@ -1649,6 +1652,7 @@ create table public.organizations (
   version integer default 1 not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  allowed_domains character varying[] default '{}'::character varying[] not null,
   constraint organizations_pkey PRIMARY KEY (id),
   constraint fk_organizations_owner FOREIGN KEY (owner_id) REFERENCES public.users(id),
   constraint ck_organizations_name CHECK (((char_length((name)::text) >= 1) AND (char_length((name)::text) <= 200))),
@@ -1672,6 +1676,8 @@ comment on column public.organizations.owner_id is 'The accountable owner; alway
 grant update (owner_id) on public.organizations to novax_api;
 grant update (status) on public.organizations to novax_api;
 grant update (version) on public.organizations to novax_api;
+comment on column public.organizations.allowed_domains is 'Lower-case domains that addresses of invited people must lie in; empty lets in any.';
+grant update (allowed_domains) on public.organizations to novax_api;
 CREATE INDEX idx_organizations_owner_id ON public.organizations USING btree (owner_id);
 CREATE UNIQUE INDEX idx_organizations_slug ON public.organizations USING btree (slug) WHERE ((status)::text <> 'deleted'::text);
 CREATE CONSTRAINT TRIGGER check_owner AFTER INSERT OR UPDATE OF owner_id ON public.organizations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
@@ -2150,6 +2156,7 @@ create table public.users (
   status character varying default 'active'::character varying not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  email_verified_at timestamp with time zone,
   constraint users_pkey PRIMARY KEY (id),
   constraint ck_users_email CHECK (((char_length((email)::text) >= 3) AND (char_length((email)::text) <= 254))),
   constraint ck_users_status CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'suspended'::character varying, 'deleted'::character varying])::text[]))),
@@ -2192,6 +2199,10 @@ grant select (created_at) on public.users to novax_worker;
 grant select (updated_at) on public.users to novax_api;
 grant select (updated_at) on public.users to novax_readonly;
 grant select (updated_at) on public.users to novax_worker;
+comment on column public.users.email_verified_at is 'When the address was last proved to be this person''s; null until then.';
+grant select (email_verified_at) on public.users to novax_api;
+grant select (email_verified_at) on public.users to novax_readonly;
+grant select (email_verified_at) on public.users to novax_worker;
 CREATE UNIQUE INDEX idx_users_email_normalized ON public.users USING btree (email_normalized) WHERE ((status)::text <> 'deleted'::text);
 CREATE UNIQUE INDEX idx_users_username_normalized ON public.users USING btree (username_normalized) WHERE ((status)::text <> 'deleted'::text);
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();

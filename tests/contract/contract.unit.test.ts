@@ -42,7 +42,9 @@ function sample(schema: z.ZodType, io: 'input' | 'output'): unknown {
     if (node.format === 'uuid') return id;
     if (node.format === 'date-time') return '2026-11-22T21:15:00.000Z';
     if (node.format === 'email') return 'someone@example.com';
-    return 'a'.repeat(Math.max(1, node.minLength ?? 1));
+    const plain = 'a'.repeat(Math.max(1, node.minLength ?? 1));
+    const pattern = new RegExp(node.pattern ?? '');
+    return [plain, 'example.com', '000000'].find((text) => pattern.test(text)) ?? plain;
   };
   return make(root);
 }

@@ -52,8 +52,11 @@ afterAll(async () => {
 function idOf(path: string, field: string): keyof Ids {
   if (field === 'organizationId' || field === 'projectId' || field === 'documentId') return field;
   if (field === 'toUserId') return 'ownerId';
+  if (field === 'userId') return 'memberId';
+  if (field === 'entityId') return 'documentId';
+  if (field === 'actorId') return 'ownerId';
   const { scope } = rowOf(path);
-  if (field === 'id' && (scope === 'organization' || scope === 'project' || scope === 'document')) return `${scope}Id`;
+  if (field === 'id' && scope !== 'public' && scope !== 'user') return `${scope}Id`;
   throw new Error(`${path} has an id "${field}" that the generator does not know`);
 }
 
@@ -68,6 +71,8 @@ function idFields(path: string): { field: string; key: keyof Ids }[] {
   const { input } = rowOf(path);
   if (!(input instanceof z.ZodObject))
     throw new Error(`the input of ${path} is no object: teach the generator its shape`);
+  // What is about oneself names one's own things only.
+  if (rowOf(path).scope === 'user') return [];
   return Object.entries(input.shape).flatMap(([field, schema]) =>
     isIdSchema(schema) ? [{ field, key: idOf(path, field) }] : [],
   );

@@ -53,6 +53,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     JWT_PRIVATE_KEYS: JSON.stringify({ keys: [signingKey] }),
     JWT_ISSUER: 'novax',
     JWT_AUDIENCE: 'novax-api',
+    KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
     CORS_ORIGINS: [],
     TRUST_PROXY: 0,
     RATE_LIMITS: {
@@ -60,6 +61,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       write: 1_000_000,
       signIn: 1_000_000,
       address: 1_000_000,
+      organization: 1_000_000,
       ...options.rateLimits,
     },
     CHECK_OUTPUT: true,

@@ -1,6 +1,7 @@
 /** The API's settings, read once. */
 import { rateLimits } from '@novax/contracts/limits';
 import { portSchema, readEnv } from '@novax/runtime/env';
+import { keyringSchema } from '@novax/runtime/keyring';
 import { z } from 'zod';
 
 const list = z
@@ -30,6 +31,8 @@ const schema = z.object({
   JWT_PRIVATE_KEYS: z.string().min(1, 'a JWKS with at least one private key; the first one signs'),
   JWT_ISSUER: z.string().default('novax'),
   JWT_AUDIENCE: z.string().default('novax-api'),
+  /** Keys that seal what the database keeps for this process alone: base64 of 32 bytes each, comma-separated; the first seals. */
+  KEY_ENCRYPTION_KEY: keyringSchema,
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),

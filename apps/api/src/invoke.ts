@@ -2,7 +2,7 @@
 import { cacheKeys } from '@novax/contracts/cache-keys';
 import { errorTable } from '@novax/contracts/errors';
 import { rateWindowMs, type RateClass } from '@novax/contracts/limits';
-import { roleMay } from '@novax/contracts/permissions';
+import { roleMay, roles } from '@novax/contracts/permissions';
 import type { Row } from '@novax/contracts/procedure';
 import type { Actor } from '@novax/db/actor';
 import { targets } from '@novax/db/queries/targets';
@@ -54,7 +54,7 @@ export function createChain(options: ChainOptions): Chain {
   const { services, limiter, limits, metrics, log } = options;
 
   /** Reads pass when the limiter is down, sign-in does not (it guards passwords). */
-  async function limit(rateClass: RateClass | 'address', subject: string): Promise<void> {
+  async function limit(rateClass: RateClass | 'address' | 'organization', subject: string): Promise<void> {
     const max = limits[rateClass] ?? 0;
     let decision;
     try {
@@ -71,7 +71,7 @@ export function createChain(options: ChainOptions): Chain {
 
   function readerFor(caller: Caller | null, row: Row): Reader {
     const lane = row.latency === 'search' ? options.searchLane : options.lane;
-    const scope = { userId: caller?.userId ?? null, orgId: null };
+    const scope = { userId: caller?.userId ?? null, orgId: caller?.kind === 'apiKey' ? caller.orgId : null };
     return { userId: caller?.userId ?? '', read: (statement, values) => lane.read(scope, statement, values) };
   }
 
@@ -82,17 +82,26 @@ export function createChain(options: ChainOptions): Chain {
     // limits of their own.
     await limit(row.scope === 'public' ? row.limit : 'address', `ip:${address}`);
     const caller = row.scope === 'public' ? null : await services.auth.authenticate(request.authorization);
-    if (caller !== null) await limit(row.limit, `user:${caller.userId}`);
+    if (caller !== null) {
+      await limit(row.limit, caller.kind === 'apiKey' ? `key:${caller.apiKeyId}` : `user:${caller.userId}`);
+      admitKey(row, caller);
+    }
     const input = parse(row, rawInput);
     const reader = readerFor(caller, row);
+    // Reads that every member may make need no look at the role: the policies show members their rows and nobody else's.
+    const orgId = row.tx === 'write' || isGated(row) ? await gate(row, input, reader) : namedOrganization(input);
+    if (caller !== null && orgId !== null) await limit('organization', orgId);
     if (row.tx === 'read') return call<ReadContext>(procedure, { reader }, input);
     if (row.tx === 'none') {
       const answer = await call<OpenContext>(procedure, { services, request, caller, reader }, input);
       if (row.kind === 'mutation') options.onCommit();
       return answer;
     }
-    const orgId = await gate(row, input, reader);
-    const actor: Actor = { type: 'user', userId: reader.userId };
+    if (orgId === null) throw new Error(`a write must be in an organization: ${procedure.path}`);
+    const actor: Actor =
+      caller?.kind === 'apiKey'
+        ? { type: 'api_key', userId: caller.userId, apiKeyId: caller.apiKeyId }
+        : { type: 'user', userId: reader.userId };
     const answer = await services.db.tenant({ orgId, actor, call: request.call }, (tx) =>
       call<WriteContext>(procedure, { tx }, input),
     );
@@ -170,6 +179,28 @@ function holdsNul(value: unknown): boolean {
     value !== null &&
     Object.entries(value).some(([name, item]) => name.includes('\0') || holdsNul(item))
   );
+}
+
+/** An API key may call what one of its scopes names, and nothing that is about a person. Throws FORBIDDEN. */
+function admitKey({ needs }: Row, caller: Caller): void {
+  if (caller.kind !== 'apiKey' || (needs !== undefined && caller.scopes.has(needs))) return;
+  throw new AppError('FORBIDDEN', {
+    detail: `api key ${caller.apiKeyId} lacks ${needs ?? 'a session'}`,
+    text:
+      needs === undefined ? 'This takes a signed-in person, not an API key.' : `This API key lacks the scope ${needs}.`,
+  });
+}
+
+/** True for a read that not every role may make. */
+function isGated({ tx, needs, target }: Row): boolean {
+  return tx === 'read' && target !== undefined && needs !== undefined && !roles.every((role) => roleMay(role, needs));
+}
+
+/** The organization an input names itself; by the id of something inside it, it is known to the database alone. */
+function namedOrganization(input: unknown): string | null {
+  // Inputs of the contract are objects.
+  const { organizationId } = input as { organizationId?: unknown };
+  return typeof organizationId === 'string' ? organizationId : null;
 }
 
 /** The target's organization, if the caller's role there allows the row. Throws NOT_FOUND or FORBIDDEN. */

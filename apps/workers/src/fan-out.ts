@@ -13,10 +13,17 @@ const moved: readonly DocumentJob[] = ['index-document'];
 
 export const owedJobs: Readonly<Record<EventType, readonly DocumentJob[]>> = {
   'user.registered': nothing,
+  'user.verified': nothing,
+  'user.erased': nothing,
   'organization.created': nothing,
   'organization.updated': nothing,
   'organization.transferred': nothing,
   'organization.deleted': nothing,
+  'invitation.created': nothing,
+  'invitation.revoked': nothing,
+  'member.joined': nothing,
+  'member.updated': nothing,
+  'member.removed': nothing,
   'project.created': nothing,
   'project.updated': nothing,
   'project.archived': nothing,

@@ -51,7 +51,17 @@ export interface NovaxSession {
 export type NovaxClient = Procedures & { readonly session: NovaxSession };
 
 /** Calls made without a session, whose UNAUTHENTICATED is about their input; alone in their requests, because a batch may be waiting for one of them. */
-export const publicCalls: ReadonlySet<string> = new Set(['auth.register', 'auth.login', 'auth.refresh']);
+export const publicCalls: ReadonlySet<string> = new Set([
+  'auth.register',
+  'auth.login',
+  'auth.refresh',
+  'auth.verifyEmail',
+  'auth.requestPasswordReset',
+  'auth.resetPassword',
+  'auth.oauthProviders',
+  'auth.oauthStart',
+  'auth.oauthCallback',
+]);
 
 /** Facts of one try that its link notes for the retry. */
 interface Attempt extends Record<string, unknown> {

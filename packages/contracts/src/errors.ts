@@ -21,6 +21,13 @@ export const errorTable = {
     retryable: false,
     text: 'Sign in, or send a valid access token.',
   },
+  SECOND_FACTOR_REQUIRED: {
+    http: 401,
+    trpc: 'UNAUTHORIZED',
+    rpc: -32001,
+    retryable: false,
+    text: 'Send the code of your second factor, or a recovery code, along.',
+  },
   FORBIDDEN: { http: 403, trpc: 'FORBIDDEN', rpc: -32003, retryable: false, text: 'Your role does not allow this.' },
   NOT_FOUND: {
     http: 404,

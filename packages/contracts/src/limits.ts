@@ -13,9 +13,11 @@ export const rateLimits = {
   signIn: 10,
   /** Every call of one address before anybody is authenticated; ten readers' worth, so that an office can share an address. */
   address: 1_200,
+  /** Every call that names an organization, by all of its people and keys together. */
+  organization: 6_000,
 } as const;
-/** What a row may ask for; `address` stands before all of them. */
-export type RateClass = Exclude<keyof typeof rateLimits, 'address'>;
+/** What a row may ask for; `address` stands before all of them, `organization` beside them. */
+export type RateClass = Exclude<keyof typeof rateLimits, 'address' | 'organization'>;
 
 /** Sliding window of every rate limit, milliseconds. */
 export const rateWindowMs = 60_000;

@@ -14,8 +14,13 @@ export const permissions = {
   'organization:update': admins,
   'organization:delete': owners,
   'organization:transfer': owners,
+  'organization:leave': everyone,
   'member:read': everyone,
   'member:manage': admins,
+  'invitation:read': admins,
+  'apiKey:read': admins,
+  'apiKey:manage': admins,
+  'audit:read': admins,
   'project:read': everyone,
   'project:write': writers,
   'project:delete': admins,
@@ -27,6 +32,9 @@ export const permissions = {
 
 /** Something a role may be allowed to do, `thing:verb`. */
 export type Action = keyof typeof permissions;
+
+/** Every action, in the order of the table; also the scopes an API key can be given. */
+export const actions = Object.keys(permissions).filter((name): name is Action => Object.hasOwn(permissions, name));
 
 /** True when `role` may do `action`. */
 export function roleMay(role: Role, action: Action): boolean {

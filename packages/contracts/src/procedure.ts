@@ -12,7 +12,7 @@ import type { RateClass } from './limits.ts';
 import type { Action } from './permissions.ts';
 
 /** What a call is about; for writes the API finds the organization and the caller's role through it. */
-export type Scope = 'public' | 'user' | 'organization' | 'project' | 'document';
+export type Scope = 'public' | 'user' | 'organization' | 'project' | 'document' | 'invitation' | 'apiKey';
 
 /** How the handler meets the database: a tenant transaction, the pipelined read lane, or its own short ones. */
 export type TxKind = 'write' | 'read' | 'none';

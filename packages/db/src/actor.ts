@@ -5,8 +5,10 @@ export type ActorType = EventActor['type'];
 
 export interface Actor {
   readonly type: ActorType;
-  /** The user behind the action; null for the system and the internal AI. */
+  /** The user behind the action, also the maker of an API key; null for the system and the internal AI. */
   readonly userId: string | null;
+  /** Optional: only actions through an API key name it. */
+  readonly apiKeyId?: string;
 }
 
 /** The call an action belongs to; all null for background work of our own. */

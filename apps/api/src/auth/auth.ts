@@ -16,7 +16,7 @@ import type { CachedSession, SessionCache } from '@novax/domain/ports';
 import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
 import { LRUCache } from 'lru-cache';
-import type { Caller, RequestFacts } from '../request.ts';
+import type { Caller, RequestFacts, SessionCaller } from '../request.ts';
 import type { Passwords } from './passwords.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -37,7 +37,7 @@ export interface Auth {
   /** Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords. */
   login(input: { email: string; password: string }, request: RequestFacts): Promise<IssuedTokens & { user: Person }>;
   refresh(refreshToken: string, request: RequestFacts): Promise<IssuedTokens>;
-  logout(caller: Caller, request: RequestFacts): Promise<void>;
+  logout(caller: SessionCaller, request: RequestFacts): Promise<void>;
   /** The caller of `Authorization: Bearer …`. Throws UNAUTHENTICATED. */
   authenticate(authorization: string | undefined): Promise<Caller>;
 }
@@ -140,7 +140,8 @@ export function createAuth(parts: {
       const session = await liveSession(token.sid);
       if (session.userId !== token.userId)
         throw new AppError('UNAUTHENTICATED', { detail: 'token and session disagree' });
-      return { userId: token.userId, sidHash: secretHash(token.sid).toString('hex') };
+      const sidHash = secretHash(token.sid).toString('hex');
+      return { kind: 'session', userId: token.userId, sessionId: session.sessionId, sidHash };
     },
   };
 }

@@ -14,6 +14,8 @@ const tags: Readonly<Record<keyof typeof contract, string>> = {
   projects: 'Where documents live.',
   documents: 'Markdown with a version, a summary and a meaning.',
   search: 'By words, by meaning, or both.',
+  apiKeys: 'Keys for programs, inside one organization and within their scopes.',
+  audit: 'Who did what to what, and the proof that nobody changed the record.',
 };
 
 const description = `Every operation here is also a tRPC procedure (\`documents_create\` here is \`documents.create\` there) behind the same checks.

@@ -1,19 +1,18 @@
-/** Handlers of `auth` and `users`. */
+/** Handlers of `auth` that open and close sessions, and of `users.me`. */
 import { readSelf } from '@novax/domain/users/queries';
-import { AppError } from '@novax/runtime/errors';
 import type { Handlers } from '../context.ts';
+import { sessionOf } from '../request.ts';
 
-export const authHandlers: Handlers['auth'] = {
+export const entryHandlers: Pick<Handlers['auth'], 'register' | 'login' | 'refresh' | 'logout'> = {
   register: ({ services, request }, input) => services.auth.register(input, request),
   login: ({ services, request }, input) => services.auth.login(input, request),
   refresh: ({ services, request }, input) => services.auth.refresh(input.refreshToken, request),
   async logout({ services, request, caller }) {
-    if (caller === null) throw new AppError('UNAUTHENTICATED');
-    await services.auth.logout(caller, request);
+    await services.auth.logout(sessionOf(caller), request);
     return { ok: true };
   },
 };
 
-export const userHandlers: Handlers['users'] = {
+export const userHandlers: Pick<Handlers['users'], 'me'> = {
   me: ({ reader }) => readSelf(reader),
 };

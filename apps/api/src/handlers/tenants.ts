@@ -6,15 +6,15 @@ import {
   updateOrganization,
 } from '@novax/domain/organizations/commands';
 import { listMembers, listOrganizations, organizationById } from '@novax/domain/organizations/queries';
-import { AppError } from '@novax/runtime/errors';
 import { newId } from '@novax/runtime/ids';
 import type { Handlers } from '../context.ts';
+import { sessionOf } from '../request.ts';
 
 export const organizationHandlers: Handlers['organizations'] = {
   create({ services, request, caller }, input) {
-    if (caller === null) throw new AppError('UNAUTHENTICATED');
+    const { userId } = sessionOf(caller);
     // There is no organization to be a member of yet: the transaction is opened for the one that it makes.
-    const context = { orgId: newId(), actor: { type: 'user', userId: caller.userId }, call: request.call } as const;
+    const context = { orgId: newId(), actor: { type: 'user', userId }, call: request.call } as const;
     return services.db.tenant(context, (tx) => createOrganization(tx, input));
   },
   get: ({ reader }, { id }) => organizationById(reader, id),
@@ -24,7 +24,7 @@ export const organizationHandlers: Handlers['organizations'] = {
   delete: ({ tx }) => deleteOrganization(tx),
 };
 
-export const memberHandlers: Handlers['members'] = {
+export const memberHandlers: Pick<Handlers['members'], 'list'> = {
   list: async ({ reader }, input) => mutable(await listMembers(reader, input)),
 };
 

@@ -23,7 +23,13 @@ const NOT_FOR_API = [
 ];
 const NOT_FOR_WORKERS = ['DATABASE_ADMIN_URL', 'DATABASE_MIGRATOR_URL'];
 /** Calls per minute on a developer's own machine, where imports and tests are the callers. */
-const LOCAL_RATE_LIMITS = JSON.stringify({ read: 100_000, write: 100_000, signIn: 1_000, address: 100_000 });
+const LOCAL_RATE_LIMITS = JSON.stringify({
+  read: 100_000,
+  write: 100_000,
+  signIn: 1_000,
+  address: 100_000,
+  organization: 100_000,
+});
 /** Set by the user, these win over what the local stack made up. */
 const USER_WINS = ['JWT_PRIVATE_KEYS', 'KEY_ENCRYPTION_KEY', 'AUDIT_SIGNING_KEY', 'STORAGE_DRIVER', 'STORAGE_DIR'];
 

@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import { idSchema, instantSchema } from '../ids.ts';
 import { pageInput, pageOf } from '../page.ts';
-import { roles } from '../permissions.ts';
 import { mutation, query } from '../procedure.ts';
 
 const nameSchema = z.string().trim().min(1).max(120);
@@ -10,12 +9,17 @@ export const slugSchema = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'Use 1–63 lower-case letters, digits and dashes.');
 const settingsSchema = z.record(z.string().max(60), z.json());
+/** Lower-case domain names; who is invited or joins must have an address in one of them. */
+const domainsSchema = z
+  .array(z.string().regex(/^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/, 'A domain such as example.com.'))
+  .max(50);
 
 export const organizationView = z.object({
   id: idSchema,
   name: z.string(),
   slug: z.string(),
   settings: settingsSchema,
+  allowedDomains: z.array(z.string()).describe('Empty lets in any address that is invited.'),
   ownerId: idSchema,
   status: z.enum(['active', 'suspended', 'deleted']),
   createdAt: instantSchema,
@@ -65,6 +69,7 @@ export const organizations = {
       id: idSchema,
       name: nameSchema.optional().describe('Optional: absent leaves it as it is.'),
       settings: settingsSchema.optional().describe('Optional: absent leaves them as they are.'),
+      allowedDomains: domainsSchema.optional().describe('Optional: absent leaves them as they are.'),
     }),
     output: organizationView,
     scope: 'organization',
@@ -101,28 +106,5 @@ export const organizations = {
     latency: 'fast',
     errors: ['NOT_FOUND', 'FORBIDDEN'],
     rest: 'DELETE /organizations/:id',
-  }),
-};
-
-export const members = {
-  list: query({
-    summary: 'The people of an organization.',
-    input: z.object({ organizationId: idSchema, ...pageInput }),
-    output: pageOf(
-      z.object({
-        userId: idSchema,
-        username: z.string(),
-        email: z.string(),
-        role: z.enum(roles),
-        joinedAt: instantSchema,
-      }),
-    ),
-    scope: 'organization',
-    needs: 'member:read',
-    tx: 'read',
-    limit: 'read',
-    latency: 'fast',
-    errors: ['NOT_FOUND'],
-    rest: 'GET /organizations/:organizationId/members',
   }),
 };

@@ -7,7 +7,7 @@ export const actorSchema = z.object({ type: z.enum(actorTypes), id: idSchema.nul
 /** Who did it. `system` and `ai` have no user behind them, so their id may be null. */
 export type EventActor = z.output<typeof actorSchema>;
 
-export const aggregateTypes = ['user', 'organization', 'project', 'document'] as const;
+export const aggregateTypes = ['user', 'organization', 'member', 'invitation', 'project', 'document'] as const;
 export type AggregateType = (typeof aggregateTypes)[number];
 
 export const envelopeSchema = z.object({

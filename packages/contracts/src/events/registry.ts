@@ -1,6 +1,7 @@
 /** Every domain event: its aggregate, its schema version and its payload. Payloads change only by addition. */
 import { z } from 'zod';
 import { idSchema } from '../ids.ts';
+import { roles } from '../permissions.ts';
 import type { AggregateType } from './envelope.ts';
 
 interface EventRow {
@@ -9,11 +10,16 @@ interface EventRow {
   readonly payload: z.ZodType;
 }
 
+const user = z.object({ userId: idSchema });
+const invitation = z.object({ invitationId: idSchema });
+const member = z.object({ memberId: idSchema, userId: idSchema, role: z.enum(roles) });
 const project = z.object({ projectId: idSchema });
 const document = z.object({ documentId: idSchema, projectId: idSchema, version: z.int() });
 
 export const events = {
-  'user.registered': { aggregate: 'user', version: 1, payload: z.object({ userId: idSchema }) },
+  'user.registered': { aggregate: 'user', version: 1, payload: user },
+  'user.verified': { aggregate: 'user', version: 1, payload: user },
+  'user.erased': { aggregate: 'user', version: 1, payload: user },
   'organization.created': {
     aggregate: 'organization',
     version: 1,
@@ -26,6 +32,11 @@ export const events = {
     payload: z.object({ organizationId: idSchema, fromUserId: idSchema, toUserId: idSchema }),
   },
   'organization.deleted': { aggregate: 'organization', version: 1, payload: z.object({ organizationId: idSchema }) },
+  'invitation.created': { aggregate: 'invitation', version: 1, payload: invitation },
+  'invitation.revoked': { aggregate: 'invitation', version: 1, payload: invitation },
+  'member.joined': { aggregate: 'member', version: 1, payload: member },
+  'member.updated': { aggregate: 'member', version: 1, payload: member },
+  'member.removed': { aggregate: 'member', version: 1, payload: member },
   'project.created': { aggregate: 'project', version: 1, payload: project },
   'project.updated': { aggregate: 'project', version: 1, payload: project },
   'project.archived': { aggregate: 'project', version: 1, payload: project },

@@ -11,6 +11,7 @@ const OrganizationSchema = defineEntity({
     name: p.string(),
     slug: p.string(),
     settings: p.json<Record<string, unknown>>(),
+    allowedDomains: p.array().$type<string[]>(),
     ownerId: p.uuid(),
     status: p.string().$type<'active' | 'suspended' | 'deleted'>(),
     version: p.integer(),

@@ -14,13 +14,15 @@ interface OrganizationRow {
   readonly name: string;
   readonly slug: string;
   readonly settings: OrganizationView['settings'];
+  readonly allowed_domains: string[];
   readonly owner_id: string;
   readonly status: OrganizationView['status'];
   readonly created_at: string | Date;
   readonly updated_at: string | Date;
 }
 
-const columns = 'id, name, slug, settings, owner_id, status, created_at, updated_at';
+const columns =
+  'id, name, slug, settings, array_to_json(allowed_domains) as allowed_domains, owner_id, status, created_at, updated_at';
 
 /** Values: organization id. */
 export const getOrganization = statement<OrganizationRow>(
@@ -43,6 +45,7 @@ export function organizationView(row: OrganizationRow): OrganizationView {
     name: row.name,
     slug: row.slug,
     settings: row.settings,
+    allowedDomains: row.allowed_domains,
     ownerId: row.owner_id,
     status: row.status,
     createdAt: instant(row.created_at),

@@ -1,5 +1,6 @@
 /** The one lookup before a write: whose organization the target is in, and which role the caller has there. */
 import type { Role } from '@novax/contracts/permissions';
+import type { Scope } from '@novax/contracts/procedure';
 import { statement, type Statement } from '../statement.ts';
 
 export interface Target {
@@ -8,7 +9,7 @@ export interface Target {
 }
 
 /** By the id of a thing; no row when it does not exist or the caller may not know of it. Values: the id. */
-export const targets: Readonly<Record<'organization' | 'project' | 'document', Statement<Target>>> = {
+export const targets: Readonly<Record<Exclude<Scope, 'public' | 'user'>, Statement<Target>>> = {
   organization: statement(
     'target_organization',
     `select m.org_id, m.role from app.memberships m where m.org_id = $1::uuid`,
@@ -24,5 +25,14 @@ export const targets: Readonly<Record<'organization' | 'project' | 'document', S
        join projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'
        join app.memberships m on m.org_id = d.org_id
       where d.id = $1::uuid and d.status <> 'deleted'`,
+  ),
+  // Below admins the policies hide these rows, so a weaker role hears NOT_FOUND like an outsider.
+  invitation: statement(
+    'target_invitation',
+    `select i.org_id, m.role from invitations i join app.memberships m on m.org_id = i.org_id where i.id = $1::uuid`,
+  ),
+  apiKey: statement(
+    'target_api_key',
+    `select k.org_id, m.role from api_keys k join app.memberships m on m.org_id = k.org_id where k.id = $1::uuid`,
   ),
 };

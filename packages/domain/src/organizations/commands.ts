@@ -31,12 +31,17 @@ export async function createOrganization(
 /** Renames the organization or replaces its settings. Throws NOT_FOUND. */
 export async function updateOrganization(
   tx: TenantTx,
-  input: { readonly name?: string | undefined; readonly settings?: OrganizationView['settings'] | undefined },
+  input: {
+    readonly name?: string | undefined;
+    readonly settings?: OrganizationView['settings'] | undefined;
+    readonly allowedDomains?: string[] | undefined;
+  },
 ): Promise<OrganizationView> {
   const organization = await currentOrganization(tx);
   const before = fieldsOf(organization);
   organization.name = input.name ?? organization.name;
   organization.settings = input.settings ?? organization.settings;
+  organization.allowedDomains = input.allowedDomains ?? organization.allowedDomains;
   const changed = difference(before, fieldsOf(organization));
   if (Object.keys(changed.after ?? {}).length > 0) {
     organization.version += 1;
@@ -90,6 +95,6 @@ export async function deleteOrganization(tx: TenantTx): Promise<{ id: string; st
 }
 
 function fieldsOf(organization: Organization) {
-  const { name, settings, status } = organization;
-  return { name, settings, status };
+  const { name, settings, allowedDomains, status } = organization;
+  return { name, settings, allowedDomains, status };
 }

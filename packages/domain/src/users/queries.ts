@@ -14,6 +14,8 @@ export async function readSelf(reader: Reader) {
     username,
     status,
     organizations,
+    emailVerified: row.email_verified,
+    secondFactor: row.second_factor,
     profileMetadata: row.profile_metadata,
     createdAt: row.created_at,
   };
