@@ -1,8 +1,8 @@
 /** The API's settings, read once. */
-import { rateLimits } from '@novax/contracts/limits';
 import { portSchema, readEnv } from '@novax/runtime/env';
 import { keyringSchema } from '@novax/runtime/keyring';
 import { z } from 'zod';
+import { limitsSchema } from './limits-setting.ts';
 
 const list = z
   .string()
@@ -42,18 +42,7 @@ const schema = z.object({
   CORS_ORIGINS: list,
   /** Proxies whose X-Forwarded-For is believed: a number of hops; 0 believes nobody. */
   TRUST_PROXY: z.coerce.number().int().min(0).max(10).default(0),
-  RATE_LIMITS: z
-    .string()
-    .default('{}')
-    .transform((text, context) => {
-      try {
-        return z.record(z.string(), z.int().min(1)).parse(JSON.parse(text));
-      } catch {
-        context.addIssue('must be JSON like {"read":120,"write":60,"signIn":10}');
-        return z.NEVER;
-      }
-    })
-    .transform((overrides): Readonly<Record<string, number>> => ({ ...rateLimits, ...overrides })),
+  RATE_LIMITS: limitsSchema,
   /** Parse answers as well as inputs; for tests and development. */
   CHECK_OUTPUT: z.stringbool().default(false),
   SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(10_000),

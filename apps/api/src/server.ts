@@ -12,7 +12,7 @@ import { createRestFace } from './faces/rest.ts';
 import { createThinPath, write } from './faces/thin.ts';
 import { createTrpcFace } from './faces/trpc.ts';
 import type { Chain } from './invoke.ts';
-import { errorHeaders, problem } from './wire.ts';
+import { answerHeaders, problem } from './wire.ts';
 
 export interface ServerOptions {
   readonly chain: Chain;
@@ -83,9 +83,13 @@ function answerUnhandled(
 ): void {
   const { thrown, trustedHops } = failure;
   const error = thrown instanceof URIError ? new AppError('VALIDATION_FAILED', { cause: thrown }) : toAppError(thrown);
-  const { requestId } = requestFacts(exchange.request, 'rest', trustedHops).call;
-  const headers = { 'content-type': 'application/problem+json', ...errorHeaders(error), 'x-request-id': requestId };
-  write(exchange.response, { status: errorTable[error.code].http, body: problem(error, requestId), headers });
+  const facts = requestFacts(exchange.request, 'rest', trustedHops);
+  const headers = { 'content-type': 'application/problem+json', ...answerHeaders(facts, error) };
+  write(exchange.response, {
+    status: errorTable[error.code].http,
+    body: problem(error, facts.call.requestId),
+    headers,
+  });
 }
 
 async function answerReady(response: ServerResponse, ready: ServerOptions['ready']): Promise<void> {
@@ -101,7 +105,10 @@ function allowOrigin(request: IncomingMessage, response: ServerResponse, allowed
   response.setHeader('vary', 'Origin');
   if (!allowed.includes(origin)) return false;
   response.setHeader('access-control-allow-origin', origin);
-  response.setHeader('access-control-expose-headers', 'x-request-id, retry-after');
+  response.setHeader(
+    'access-control-expose-headers',
+    'x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset',
+  );
   if (request.method !== 'OPTIONS') return false;
   response.writeHead(204, {
     'access-control-allow-methods': 'GET, POST, PATCH, PUT, DELETE',

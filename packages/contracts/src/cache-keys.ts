@@ -17,7 +17,7 @@ function scoped(scope: CacheScope, rest: string): string {
 export const cacheKeys = {
   /** Hash, TTL 3600 s sliding; `sidHash` is the hex SHA-256 of the session id. */
   session: (sidHash: string) => `session:${sidHash}`,
-  /** Sorted set of call times, window 60 s. */
+  /** Sorted set of call times, window 60 s; the class is a procedure's path where it has a limit of its own. */
   rateLimit: (limitClass: string, subject: string) => `ratelimit:${limitClass}:${subject}`,
   /** JSON, TTL 1800 s. */
   userProfile: (userId: string) => `user:${userId}:profile`,

@@ -6,7 +6,7 @@ export const bodyBytesMax = 1024 * 1024;
 /** Most calls in one tRPC batch; the client splits larger ones. */
 export const batchCallsMax = 20;
 
-/** Calls allowed in each sliding window of 60 s, per subject (address before sign-in, user after). */
+/** Calls allowed in each sliding window of 60 s, per subject (address before sign-in, user or API key after). */
 export const rateLimits = {
   read: 120,
   write: 60,
@@ -16,8 +16,9 @@ export const rateLimits = {
   /** Every call that names an organization, by all of its people and keys together. */
   organization: 6_000,
 } as const;
+export type LimitClass = keyof typeof rateLimits;
 /** What a row may ask for; `address` stands before all of them, `organization` beside them. */
-export type RateClass = Exclude<keyof typeof rateLimits, 'address' | 'organization'>;
+export type RateClass = Exclude<LimitClass, 'address' | 'organization'>;
 
 /** Sliding window of every rate limit, milliseconds. */
 export const rateWindowMs = 60_000;
