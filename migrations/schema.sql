@@ -1623,11 +1623,14 @@ grant select on table public.org_members to novax_worker;
 alter table public.org_members enable row level security;
 alter table public.org_members force row level security;
 grant update (role) on public.org_members to novax_api;
+grant update (role) on public.org_members to novax_definer;
 comment on column public.org_members.version is 'Rises with every change of role; orders this membership''s events.';
 grant update (version) on public.org_members to novax_api;
+grant update (version) on public.org_members to novax_definer;
 CREATE UNIQUE INDEX idx_org_members_org_id_user_id ON public.org_members USING btree (org_id, user_id);
 CREATE UNIQUE INDEX idx_org_members_user_id_org_id ON public.org_members USING btree (user_id, org_id);
 CREATE CONSTRAINT TRIGGER check_owner AFTER DELETE OR UPDATE OF org_id, user_id, role ON public.org_members DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
+CREATE TRIGGER end_membership AFTER DELETE ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.end_membership();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 CREATE TRIGGER sync_membership AFTER INSERT OR DELETE OR UPDATE OF org_id, user_id, role ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.sync_membership();
 create policy org_members_delete_novax_api on public.org_members as permissive for delete to novax_api
@@ -2456,39 +2459,63 @@ grant execute on function ai.replace_embeddings(p_source_type character varying,
 grant execute on function ai.replace_embeddings(p_source_type character varying, p_source_id uuid, p_model_id smallint, p_chunks jsonb) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.accept_invitation(p_token_hash bytea, p_user_id uuid)
- RETURNS TABLE(outcome character varying, org_id uuid, role character varying)
+ RETURNS TABLE(outcome character varying, invitation_id uuid, org_id uuid, member_id uuid, role character varying, previous_role character varying, version integer, verified boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 #variable_conflict use_column
 declare
+  v_weakest_first constant varchar[] := '{viewer,member,admin,owner}';
   v_invitation public.invitations;
+  v_member public.org_members;
+  v_previous_role varchar;
+  v_joined boolean;
+  v_verified boolean;
 begin
   perform private.require_self(p_user_id);
   select i.* into v_invitation from public.invitations i where i.token_hash = p_token_hash for update;
-  if not found then
-    return query select 'unknown'::varchar, null::uuid, null::varchar;
-    return;
-  end if;
-  -- Whoever holds the mail holds the token; it is still meant for one address.
-  if v_invitation.status <> 'pending' or v_invitation.expires_at <= clock_timestamp()
+  -- Whoever holds the mail holds the token; it is still meant for one address, and for as long as the organization lets that address in.
+  if not found
     or not exists (
       select from public.users u
       where u.id = p_user_id and u.status = 'active' and u.email_normalized = v_invitation.email_normalized
     )
-    or not exists (select from public.organizations o where o.id = v_invitation.org_id and o.status = 'active') then
-    return query select 'expired'::varchar, null::uuid, null::varchar;
+    or not exists (
+      select from public.organizations o
+      where o.id = v_invitation.org_id and o.status = 'active'
+        and private.domain_allowed(o.allowed_domains, v_invitation.email_normalized)
+    ) then
+    return;
+  end if;
+  if v_invitation.status = 'accepted' and v_invitation.accepted_by_id = p_user_id then
+    return query
+      select 'repeated'::varchar, v_invitation.id, m.org_id, m.id, m.role, m.role, m.version, false
+      from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id;
+    return;
+  end if;
+  if v_invitation.status <> 'pending' or v_invitation.expires_at <= clock_timestamp() then
     return;
   end if;
   insert into public.org_members (org_id, user_id, role) values (v_invitation.org_id, p_user_id, v_invitation.role)
   on conflict (org_id, user_id) do nothing;
-  update public.invitations set status = 'accepted', accepted_at = clock_timestamp(), accepted_by_id = p_user_id where id = v_invitation.id;
-  return query select 'accepted'::varchar, m.org_id, m.role from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id;
+  v_joined := found;
+  select m.* into strict v_member from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id for update;
+  v_previous_role := v_member.role;
+  if array_position(v_weakest_first, v_invitation.role) > array_position(v_weakest_first, v_member.role) then
+    update public.org_members m set role = v_invitation.role, version = m.version + 1 where m.id = v_member.id returning m.* into v_member;
+  end if;
+  update public.invitations i set status = 'accepted', accepted_at = clock_timestamp(), accepted_by_id = p_user_id where i.id = v_invitation.id;
+  -- The token came by mail to this very address.
+  update public.users u set email_verified_at = clock_timestamp() where u.id = p_user_id and u.email_verified_at is null;
+  v_verified := found;
+  return query
+    select case when v_joined then 'joined' when v_previous_role <> v_member.role then 'raised' else 'member' end::varchar,
+      v_invitation.id, v_member.org_id, v_member.id, v_member.role, v_previous_role, v_member.version, v_verified;
 end
 $function$;
 alter function private.accept_invitation(p_token_hash bytea, p_user_id uuid) owner to novax_definer;
-comment on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) is 'Redeems an invitation for oneself, once: accepted, expired (also: withdrawn, used, meant for another address) or unknown.';
+comment on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) is 'Redeems an invitation for oneself: joined, raised (a member who had a weaker role), member (nothing to gain) or repeated. No row for a token that is unknown, withdrawn, used, overdue, or meant for another address, and while the organization is not active.';
 grant execute on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) to novax_api;
 
 CREATE OR REPLACE PROCEDURE private.add_policies(IN p_table regclass, IN p_role name, IN p_commands character varying[], IN p_condition text, IN p_check text DEFAULT NULL::text)
@@ -2731,6 +2758,42 @@ AS $function$ select nullif(current_setting('app.current_user_id', true), '')::u
 alter function private.current_user_id() owner to novax_definer;
 comment on function private.current_user_id() is 'app.current_user_id, or null.';
 
+CREATE OR REPLACE FUNCTION private.domain_allowed(p_allowed character varying[], p_email_normalized character varying)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(
+    cardinality(p_allowed) = 0
+    -- A quoted local part may hold an @ of its own: the domain stands after the last one.
+    or (p_email_normalized like '%_@_%' and split_part(p_email_normalized, '@', -1) = any (p_allowed)),
+    false
+  )
+$function$;
+alter function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) owner to novax_definer;
+comment on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) is 'True when the list is empty or holds exactly the domain of this lower-case address: no subdomains, no patterns. Whether the address was verified is the caller''s to ask.';
+grant execute on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.end_membership()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.api_keys k set status = 'revoked', revoked_at = now()
+  where k.org_id = old.org_id and k.creator_id = old.user_id and k.status = 'active';
+  update public.invitations i set status = 'revoked'
+  from public.users u
+  where u.id = old.user_id and i.org_id = old.org_id and i.email_normalized = u.email_normalized and i.status = 'pending';
+  return null;
+end
+$function$;
+alter function private.end_membership() owner to novax_definer;
+comment on function private.end_membership() is 'Whoever stops being a member, however it comes about, loses the keys they made there and any offer to come back that still stands.';
+grant execute on function private.end_membership() to novax_owner;
+
 CREATE OR REPLACE FUNCTION private.end_memberships()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2962,6 +3025,16 @@ $function$;
 alter function private.index_document() owner to novax_definer;
 comment on function private.index_document() is 'Fills documents.search_vector in the document''s language, and the language from its project.';
 grant execute on function private.index_document() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.invitation_organization(p_token_hash bytea)
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select i.org_id from public.invitations i where i.token_hash = p_token_hash $function$;
+alter function private.invitation_organization(p_token_hash bytea) owner to novax_definer;
+comment on function private.invitation_organization(p_token_hash bytea) is 'The organization a token was made for, so that its holder can act in it; null for no token of ours.';
+grant execute on function private.invitation_organization(p_token_hash bytea) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.is_self(p_column name DEFAULT 'user_id'::name)
  RETURNS text

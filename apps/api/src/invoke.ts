@@ -2,7 +2,7 @@
 import { cacheKeys } from '@novax/contracts/cache-keys';
 import { errorTable } from '@novax/contracts/errors';
 import { rateWindowMs, type RateClass } from '@novax/contracts/limits';
-import { roleMay, roles } from '@novax/contracts/permissions';
+import { allowedWhileSuspended, roleMay, roles } from '@novax/contracts/permissions';
 import type { Row } from '@novax/contracts/procedure';
 import type { Actor } from '@novax/db/actor';
 import { targets } from '@novax/db/queries/targets';
@@ -214,6 +214,11 @@ async function gate(row: Row, input: unknown, reader: Reader): Promise<string> {
   const [found] = await reader.read(targets[scope], [id ?? '']);
   if (found === undefined) throw new AppError('NOT_FOUND', { detail: `${scope} ${id}` });
   if (!roleMay(found.role, needs)) throw new AppError('FORBIDDEN', { detail: `${found.role} may not ${needs}` });
+  if (found.status === 'suspended' && !allowedWhileSuspended(needs))
+    throw new AppError('FORBIDDEN', {
+      detail: `organization ${found.org_id} is suspended`,
+      text: 'This organization is suspended: it can be read and left, and nothing else.',
+    });
   return found.org_id;
 }
 
