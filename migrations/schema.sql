@@ -2682,6 +2682,23 @@ AS $function$ select nullif(current_setting('app.current_user_id', true), '')::u
 alter function private.current_user_id() owner to novax_definer;
 comment on function private.current_user_id() is 'app.current_user_id, or null.';
 
+CREATE OR REPLACE FUNCTION private.domain_allowed(p_allowed character varying[], p_email_normalized character varying)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(
+    cardinality(p_allowed) = 0
+    -- A quoted local part may hold an @ of its own: the domain stands after the last one.
+    or (p_email_normalized like '%_@_%' and split_part(p_email_normalized, '@', -1) = any (p_allowed)),
+    false
+  )
+$function$;
+alter function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) owner to novax_definer;
+comment on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) is 'True when the list is empty or holds exactly the domain of this lower-case address: no subdomains, no patterns. Whether the address was verified is the caller''s to ask.';
+grant execute on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.end_memberships()
  RETURNS trigger
  LANGUAGE plpgsql
