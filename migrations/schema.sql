@@ -1408,6 +1408,55 @@ create policy legal_holds_update_novax_api on public.legal_holds as permissive f
    FROM app.memberships m
   WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text))))));
 
+create table public.mails (
+  id uuid default gen_random_uuid() not null,
+  kind character varying not null,
+  email character varying not null,
+  email_normalized character varying not null,
+  user_id uuid,
+  invitation_id uuid,
+  status character varying default 'pending'::character varying not null,
+  attempts integer default 0 not null,
+  next_attempt_at timestamp with time zone default now() not null,
+  last_error character varying,
+  request_id character varying,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint mails_pkey PRIMARY KEY (id),
+  constraint fk_mails_invitation FOREIGN KEY (invitation_id) REFERENCES public.invitations(id) ON DELETE CASCADE,
+  constraint fk_mails_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_mails_email CHECK (((char_length((email)::text) >= 3) AND (char_length((email)::text) <= 254))),
+  constraint ck_mails_invitation CHECK ((((kind)::text = 'invitation'::text) = (invitation_id IS NOT NULL))),
+  constraint ck_mails_kind CHECK (((kind)::text = ANY ((ARRAY['verify-email'::character varying, 'reset-password'::character varying, 'invitation'::character varying, 'password-changed'::character varying, 'second-factor-changed'::character varying, 'account-linked'::character varying])::text[]))),
+  constraint ck_mails_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'sent'::character varying, 'dropped'::character varying, 'failed'::character varying])::text[])))
+);
+alter table public.mails owner to novax_owner;
+comment on table public.mails is 'Mails asked for and what became of them. One-time secrets are made by whoever sends the mail and stand nowhere in it here.';
+grant delete, select on table public.mails to novax_worker;
+grant insert on table public.mails to novax_definer;
+grant select on table public.mails to novax_backup;
+alter table public.mails enable row level security;
+alter table public.mails force row level security;
+comment on column public.mails.user_id is 'The person it is about; null where nobody may know yet whether there is one (reset-password) and for invitations.';
+comment on column public.mails.status is 'dropped: there was nobody to write to, or enough was written already; failed: given up after the last attempt.';
+grant update (status) on public.mails to novax_worker;
+grant update (attempts) on public.mails to novax_worker;
+comment on column public.mails.next_attempt_at is 'When it may be tried (again); moved ahead by whoever is at it, as a lease.';
+grant update (next_attempt_at) on public.mails to novax_worker;
+grant update (last_error) on public.mails to novax_worker;
+CREATE INDEX idx_mails_invitation_id ON public.mails USING btree (invitation_id);
+CREATE INDEX idx_mails_next_attempt_at ON public.mails USING btree (next_attempt_at) WHERE ((status)::text = 'pending'::text);
+CREATE INDEX idx_mails_updated_at ON public.mails USING btree (updated_at) WHERE ((status)::text <> 'pending'::text);
+CREATE INDEX idx_mails_user_id ON public.mails USING btree (user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.mails FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy mails_delete_novax_worker on public.mails as permissive for delete to novax_worker
+  using (true);
+create policy mails_select_novax_worker on public.mails as permissive for select to novax_worker
+  using (true);
+create policy mails_update_novax_worker on public.mails as permissive for update to novax_worker
+  using (true)
+  with check (true);
+
 create table public.metric_samples (
   id uuid default gen_random_uuid() not null,
   metric character varying not null,
@@ -1574,11 +1623,14 @@ grant select on table public.org_members to novax_worker;
 alter table public.org_members enable row level security;
 alter table public.org_members force row level security;
 grant update (role) on public.org_members to novax_api;
+grant update (role) on public.org_members to novax_definer;
 comment on column public.org_members.version is 'Rises with every change of role; orders this membership''s events.';
 grant update (version) on public.org_members to novax_api;
+grant update (version) on public.org_members to novax_definer;
 CREATE UNIQUE INDEX idx_org_members_org_id_user_id ON public.org_members USING btree (org_id, user_id);
 CREATE UNIQUE INDEX idx_org_members_user_id_org_id ON public.org_members USING btree (user_id, org_id);
 CREATE CONSTRAINT TRIGGER check_owner AFTER DELETE OR UPDATE OF org_id, user_id, role ON public.org_members DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
+CREATE TRIGGER end_membership AFTER DELETE ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.end_membership();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 CREATE TRIGGER sync_membership AFTER INSERT OR DELETE OR UPDATE OF org_id, user_id, role ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.sync_membership();
 create policy org_members_delete_novax_api on public.org_members as permissive for delete to novax_api
@@ -2407,39 +2459,63 @@ grant execute on function ai.replace_embeddings(p_source_type character varying,
 grant execute on function ai.replace_embeddings(p_source_type character varying, p_source_id uuid, p_model_id smallint, p_chunks jsonb) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.accept_invitation(p_token_hash bytea, p_user_id uuid)
- RETURNS TABLE(outcome character varying, org_id uuid, role character varying)
+ RETURNS TABLE(outcome character varying, invitation_id uuid, org_id uuid, member_id uuid, role character varying, previous_role character varying, version integer, verified boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 #variable_conflict use_column
 declare
+  v_weakest_first constant varchar[] := '{viewer,member,admin,owner}';
   v_invitation public.invitations;
+  v_member public.org_members;
+  v_previous_role varchar;
+  v_joined boolean;
+  v_verified boolean;
 begin
   perform private.require_self(p_user_id);
   select i.* into v_invitation from public.invitations i where i.token_hash = p_token_hash for update;
-  if not found then
-    return query select 'unknown'::varchar, null::uuid, null::varchar;
-    return;
-  end if;
-  -- Whoever holds the mail holds the token; it is still meant for one address.
-  if v_invitation.status <> 'pending' or v_invitation.expires_at <= clock_timestamp()
+  -- Whoever holds the mail holds the token; it is still meant for one address, and for as long as the organization lets that address in.
+  if not found
     or not exists (
       select from public.users u
       where u.id = p_user_id and u.status = 'active' and u.email_normalized = v_invitation.email_normalized
     )
-    or not exists (select from public.organizations o where o.id = v_invitation.org_id and o.status = 'active') then
-    return query select 'expired'::varchar, null::uuid, null::varchar;
+    or not exists (
+      select from public.organizations o
+      where o.id = v_invitation.org_id and o.status = 'active'
+        and private.domain_allowed(o.allowed_domains, v_invitation.email_normalized)
+    ) then
+    return;
+  end if;
+  if v_invitation.status = 'accepted' and v_invitation.accepted_by_id = p_user_id then
+    return query
+      select 'repeated'::varchar, v_invitation.id, m.org_id, m.id, m.role, m.role, m.version, false
+      from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id;
+    return;
+  end if;
+  if v_invitation.status <> 'pending' or v_invitation.expires_at <= clock_timestamp() then
     return;
   end if;
   insert into public.org_members (org_id, user_id, role) values (v_invitation.org_id, p_user_id, v_invitation.role)
   on conflict (org_id, user_id) do nothing;
-  update public.invitations set status = 'accepted', accepted_at = clock_timestamp(), accepted_by_id = p_user_id where id = v_invitation.id;
-  return query select 'accepted'::varchar, m.org_id, m.role from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id;
+  v_joined := found;
+  select m.* into strict v_member from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id for update;
+  v_previous_role := v_member.role;
+  if array_position(v_weakest_first, v_invitation.role) > array_position(v_weakest_first, v_member.role) then
+    update public.org_members m set role = v_invitation.role, version = m.version + 1 where m.id = v_member.id returning m.* into v_member;
+  end if;
+  update public.invitations i set status = 'accepted', accepted_at = clock_timestamp(), accepted_by_id = p_user_id where i.id = v_invitation.id;
+  -- The token came by mail to this very address.
+  update public.users u set email_verified_at = clock_timestamp() where u.id = p_user_id and u.email_verified_at is null;
+  v_verified := found;
+  return query
+    select case when v_joined then 'joined' when v_previous_role <> v_member.role then 'raised' else 'member' end::varchar,
+      v_invitation.id, v_member.org_id, v_member.id, v_member.role, v_previous_role, v_member.version, v_verified;
 end
 $function$;
 alter function private.accept_invitation(p_token_hash bytea, p_user_id uuid) owner to novax_definer;
-comment on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) is 'Redeems an invitation for oneself, once: accepted, expired (also: withdrawn, used, meant for another address) or unknown.';
+comment on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) is 'Redeems an invitation for oneself: joined, raised (a member who had a weaker role), member (nothing to gain) or repeated. No row for a token that is unknown, withdrawn, used, overdue, or meant for another address, and while the organization is not active.';
 grant execute on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) to novax_api;
 
 CREATE OR REPLACE PROCEDURE private.add_policies(IN p_table regclass, IN p_role name, IN p_commands character varying[], IN p_condition text, IN p_check text DEFAULT NULL::text)
@@ -2682,6 +2758,42 @@ AS $function$ select nullif(current_setting('app.current_user_id', true), '')::u
 alter function private.current_user_id() owner to novax_definer;
 comment on function private.current_user_id() is 'app.current_user_id, or null.';
 
+CREATE OR REPLACE FUNCTION private.domain_allowed(p_allowed character varying[], p_email_normalized character varying)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(
+    cardinality(p_allowed) = 0
+    -- A quoted local part may hold an @ of its own: the domain stands after the last one.
+    or (p_email_normalized like '%_@_%' and split_part(p_email_normalized, '@', -1) = any (p_allowed)),
+    false
+  )
+$function$;
+alter function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) owner to novax_definer;
+comment on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) is 'True when the list is empty or holds exactly the domain of this lower-case address: no subdomains, no patterns. Whether the address was verified is the caller''s to ask.';
+grant execute on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.end_membership()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.api_keys k set status = 'revoked', revoked_at = now()
+  where k.org_id = old.org_id and k.creator_id = old.user_id and k.status = 'active';
+  update public.invitations i set status = 'revoked'
+  from public.users u
+  where u.id = old.user_id and i.org_id = old.org_id and i.email_normalized = u.email_normalized and i.status = 'pending';
+  return null;
+end
+$function$;
+alter function private.end_membership() owner to novax_definer;
+comment on function private.end_membership() is 'Whoever stops being a member, however it comes about, loses the keys they made there and any offer to come back that still stands.';
+grant execute on function private.end_membership() to novax_owner;
+
 CREATE OR REPLACE FUNCTION private.end_memberships()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2914,6 +3026,16 @@ alter function private.index_document() owner to novax_definer;
 comment on function private.index_document() is 'Fills documents.search_vector in the document''s language, and the language from its project.';
 grant execute on function private.index_document() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.invitation_organization(p_token_hash bytea)
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select i.org_id from public.invitations i where i.token_hash = p_token_hash $function$;
+alter function private.invitation_organization(p_token_hash bytea) owner to novax_definer;
+comment on function private.invitation_organization(p_token_hash bytea) is 'The organization a token was made for, so that its holder can act in it; null for no token of ours.';
+grant execute on function private.invitation_organization(p_token_hash bytea) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.is_self(p_column name DEFAULT 'user_id'::name)
  RETURNS text
  LANGUAGE sql
@@ -3045,6 +3167,33 @@ $function$;
 alter function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) owner to novax_definer;
 comment on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) is 'Documents whose present text has no vectors of the model, or no summary, oldest first; p_since looks only at those changed that recently, null at all.';
 grant execute on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_kind = 'invitation' then
+    if not exists (
+      select from public.invitations i
+      join app.memberships m on m.org_id = i.org_id
+      where i.id = p_invitation_id and i.email_normalized = p_email_normalized
+        and m.user_id = private.current_user_id() and m.role in ('owner', 'admin')
+    ) then
+      raise exception 'no invitation of the current user''s organization' using errcode = 'insufficient_privilege';
+    end if;
+  elsif private.current_user_id() is not null then
+    perform private.require_self(p_user_id);
+  end if;
+  insert into public.mails (id, kind, email, email_normalized, user_id, invitation_id, request_id)
+  values (coalesce(p_id, gen_random_uuid()), p_kind, p_email, p_email_normalized, p_user_id, p_invitation_id, p_request_id);
+end
+$function$;
+alter function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) owner to novax_definer;
+comment on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) is 'Asks for a mail: about oneself, to whom an admin invited, or (signed out) to an address that may be nobody''s.';
+grant execute on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.refresh_ai_views()
  RETURNS void

@@ -1,6 +1,6 @@
 /** The one chain every face goes through: limit → actor → limit → parse → (writes) target → gate → handler → commit → error. */
 import { errorTable } from '@novax/contracts/errors';
-import { roleMay, roles } from '@novax/contracts/permissions';
+import { allowedWhileSuspended, roleMay, roles } from '@novax/contracts/permissions';
 import type { Row } from '@novax/contracts/procedure';
 import type { Actor } from '@novax/db/actor';
 import { targets } from '@novax/db/queries/targets';
@@ -228,6 +228,11 @@ async function gate(row: Row, input: unknown, reader: Reader): Promise<string> {
   const [found] = await reader.read(targets[scope], [id ?? '']);
   if (found === undefined) throw new AppError('NOT_FOUND', { detail: `${scope} ${id}` });
   if (!roleMay(found.role, needs)) throw new AppError('FORBIDDEN', { detail: `${found.role} may not ${needs}` });
+  if (found.status === 'suspended' && !allowedWhileSuspended(needs))
+    throw new AppError('FORBIDDEN', {
+      detail: `organization ${found.org_id} is suspended`,
+      text: 'This organization is suspended: it can be read and left, and nothing else.',
+    });
   return found.org_id;
 }
 

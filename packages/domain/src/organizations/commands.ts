@@ -2,12 +2,8 @@
 import type { OrganizationView } from '@novax/contracts/api/organizations';
 import { auditable, difference } from '@novax/db/audit';
 import type { Organization } from '@novax/db/entities/work';
-import {
-  createOrganizationRow,
-  currentOrganization,
-  readOrganization,
-  setMemberRole,
-} from '@novax/db/queries/organizations';
+import { setMemberRole } from '@novax/db/queries/members';
+import { createOrganizationRow, currentOrganization, readOrganization } from '@novax/db/queries/organizations';
 import type { TenantTx } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
 
@@ -59,14 +55,16 @@ export async function transferOwnership(tx: TenantTx, toUserId: string): Promise
   const organization = await currentOrganization(tx);
   const fromUserId = organization.ownerId;
   if (toUserId === fromUserId) return readOrganization(tx);
-  if (!(await setMemberRole(tx, toUserId, 'owner')))
-    throw new AppError('NOT_FOUND', { detail: `user ${toUserId} is no member` });
+  const owner = await setMemberRole(tx, toUserId, 'owner');
+  if (owner === null) throw new AppError('NOT_FOUND', { detail: `user ${toUserId} is no member` });
   organization.ownerId = toUserId;
   organization.version += 1;
   const view = await readOrganization(tx);
   // Last: from here on the person who acts may no longer be an owner.
-  await setMemberRole(tx, fromUserId, 'admin');
+  const admin = await setMemberRole(tx, fromUserId, 'admin');
   tx.emit('organization.transferred', { organizationId: tx.orgId, fromUserId, toUserId }, organization);
+  tx.emit('member.updated', { memberId: owner.id, userId: toUserId, role: 'owner' }, owner);
+  if (admin !== null) tx.emit('member.updated', { memberId: admin.id, userId: fromUserId, role: 'admin' }, admin);
   tx.audit({
     action: 'update',
     entityType: 'organizations',
