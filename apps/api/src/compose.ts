@@ -18,6 +18,7 @@ import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { retry } from '@novax/runtime/retry';
 import { createAuth } from './auth/auth.ts';
+import { createLiveSessions } from './auth/live-sessions.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createTokens } from './auth/tokens.ts';
 import type { ApiEnv } from './env.ts';
@@ -72,7 +73,18 @@ export async function startApi(
     issuer: env.JWT_ISSUER,
     audience: env.JWT_AUDIENCE,
   });
-  const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), passwords: createPasswords(), tokens });
+  const feedLane = lifecycle.add(
+    'revocation feed lane',
+    openReadLane({ url: env.DATABASE_URL, sockets: 1, statementTimeoutMs: 800, onQuery }),
+    (it) => it.close(),
+  );
+  const live = lifecycle.add(
+    'revocation feed',
+    createLiveSessions({ lane, feedLane, sessions: redisSessionCache(redis), log }),
+    (it) => it.stop(),
+  );
+  await live.start();
+  const auth = createAuth({ db, live, passwords: createPasswords(), tokens });
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
