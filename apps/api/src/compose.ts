@@ -20,16 +20,19 @@ import { retry } from '@novax/runtime/retry';
 import { createAuth } from './auth/auth.ts';
 import { createLiveSessions } from './auth/live-sessions.ts';
 import { createPasswords } from './auth/passwords.ts';
-import { createTokens } from './auth/tokens.ts';
+import { createTokens, type Tokens } from './auth/tokens.ts';
 import type { ApiEnv } from './env.ts';
 import { handlers } from './handlers/all.ts';
 import { createChain } from './invoke.ts';
 import { procedureTable } from './procedures.ts';
 import { createApiServer } from './server.ts';
+import { watchFiles, type WatchedFiles } from './watched-files.ts';
 
 export interface RunningApi {
   /** Where it listens, as a URL without a trailing slash. */
   readonly url: string;
+  /** Looks at once at the files of keys, as it does every few seconds. Never rejects. */
+  reload(): Promise<void>;
 }
 
 /** Starts the API. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
@@ -73,6 +76,7 @@ export async function startApi(
     issuer: env.JWT_ISSUER,
     audience: env.JWT_AUDIENCE,
   });
+  const watched = [...watchKeys(env, tokens, log)];
   const feedLane = lifecycle.add(
     'revocation feed lane',
     openReadLane({ url: env.DATABASE_URL, sockets: 1, statementTimeoutMs: 800, onQuery }),
@@ -113,10 +117,11 @@ export async function startApi(
   const server = createApiServer({
     chain,
     ready,
-    jwks: tokens.jwks,
+    jwks: () => tokens.jwks,
     corsOrigins: env.CORS_ORIGINS,
     trustedHops: env.TRUST_PROXY,
   });
+  lifecycle.add('file watch', watched, (all) => all.forEach((it) => it.stop()));
   server.listen(env.PORT, env.HOST);
   await once(server, 'listening');
   lifecycle.add('http', server, (it) => closeServer(it, env.SHUTDOWN_DEADLINE_MS / 2));
@@ -129,7 +134,22 @@ export async function startApi(
   const port = typeof address === 'object' && address !== null ? address.port : env.PORT;
   const url = `http://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`;
   log.info({ url, metricsPort: env.METRICS_PORT }, 'listening');
-  return { url };
+  return { url, reload: async () => void (await Promise.all(watched.map((it) => it.look()))) };
+}
+
+/** Keys that came from a file are exchanged when the file is. */
+function watchKeys(env: ApiEnv, tokens: Tokens, log: Logger): readonly WatchedFiles[] {
+  if (env.JWT_PRIVATE_KEYS_FILE === undefined) return [];
+  return [
+    watchFiles({
+      what: 'signing keys',
+      paths: [env.JWT_PRIVATE_KEYS_FILE],
+      contents: [env.JWT_PRIVATE_KEYS],
+      everyMs: env.FILES_RELOAD_MS,
+      apply: ([keys]) => tokens.replaceKeys(keys ?? ''),
+      log,
+    }),
+  ];
 }
 
 /** Connects to NATS in the background: the API only sends hints, so it serves without. */

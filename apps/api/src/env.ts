@@ -29,6 +29,8 @@ const schema = z.object({
     .regex(/^[A-Za-z0-9]{1,32}$/)
     .optional(),
   JWT_PRIVATE_KEYS: z.string().min(1, 'a JWKS with at least one private key; the first one signs'),
+  /** Where the keys were read from, when it was a file: it may be replaced while the process runs. */
+  JWT_PRIVATE_KEYS_FILE: z.string().optional(),
   JWT_ISSUER: z.string().default('novax'),
   JWT_AUDIENCE: z.string().default('novax-api'),
   /** Keys that seal what the database keeps for this process alone: base64 of 32 bytes each, comma-separated; the first seals. */
@@ -40,6 +42,8 @@ const schema = z.object({
   EMBEDDING_MODEL: z.string().optional(),
   EMBEDDING_API_KEY: z.string().optional(),
   CORS_ORIGINS: list,
+  /** How often files of keys are looked at, milliseconds. */
+  FILES_RELOAD_MS: z.coerce.number().int().min(50).default(5_000),
   /** Proxies whose X-Forwarded-For is believed: a number of hops; 0 believes nobody. */
   TRUST_PROXY: z.coerce.number().int().min(0).max(10).default(0),
   RATE_LIMITS: z
@@ -63,5 +67,10 @@ export type ApiEnv = z.output<typeof schema>;
 
 /** Throws `EnvError` naming every problem. */
 export function readApiEnv(): ApiEnv {
-  return readEnv(schema, process.env);
+  const env = readEnv(schema, process.env);
+  // Keys given directly win over a file, which then is not theirs.
+  const { JWT_PRIVATE_KEYS_FILE: keysFile, ...rest } = env;
+  return process.env['JWT_PRIVATE_KEYS'] || keysFile === undefined
+    ? rest
+    : { ...rest, JWT_PRIVATE_KEYS_FILE: keysFile };
 }

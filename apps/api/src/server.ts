@@ -17,11 +17,14 @@ import { errorHeaders, problem } from './wire.ts';
 export interface ServerOptions {
   readonly chain: Chain;
   readonly ready: () => Promise<readonly ReadyLine[]>;
-  /** JWKS of the access tokens' public keys. */
-  readonly jwks: unknown;
+  /** JWKS of the access tokens' public keys, as they are now. */
+  readonly jwks: () => unknown;
   readonly corsOrigins: readonly string[];
   readonly trustedHops: number;
 }
+
+/** Others may keep the public keys this long; a key that is to sign is published that much earlier. */
+const jwksCache = 'public, max-age=300';
 
 /** Security headers of every answer (ASVS 5.0 3.4). */
 const fixedHeaders = {
@@ -45,7 +48,10 @@ export function createApiServer(options: ServerOptions): Server {
   app.use('/api/v1', createRestFace(chain, trustedHops));
   app.get('/openapi.json', (_request, response) => void response.json(openApiDocument()));
   app.get('/docs', (_request, response) => void response.type('html').send(docsPage()));
-  app.get('/.well-known/jwks.json', (_request, response) => void response.json(options.jwks));
+  app.get('/.well-known/jwks.json', (_request, response) => {
+    response.setHeader('cache-control', jwksCache);
+    response.json(options.jwks());
+  });
   app.use((_request, response) => {
     write(response, {
       status: 404,
