@@ -1,6 +1,7 @@
 /** Builds the API from its settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
@@ -26,12 +27,13 @@ import { handlers } from './handlers/all.ts';
 import { createChain } from './invoke.ts';
 import { procedureTable } from './procedures.ts';
 import { createApiServer } from './server.ts';
+import { readTlsPair, watchTlsPair } from './tls.ts';
 import { watchFiles, type WatchedFiles } from './watched-files.ts';
 
 export interface RunningApi {
   /** Where it listens, as a URL without a trailing slash. */
   readonly url: string;
-  /** Looks at once at the files of keys, as it does every few seconds. Never rejects. */
+  /** Looks at once at the files of keys and certificates, as it does every few seconds. Never rejects. */
   reload(): Promise<void>;
 }
 
@@ -114,13 +116,17 @@ export async function startApi(
     { ...(await readyLine('redis', () => redis.ping())), ok: true },
     { name: 'nats', ok: true, detail: bus() === undefined ? 'not connected; events wait in the outbox' : 'connected' },
   ];
+  const pair = await readTlsPair(env);
   const server = createApiServer({
     chain,
     ready,
     jwks: () => tokens.jwks,
     corsOrigins: env.CORS_ORIGINS,
     trustedHops: env.TRUST_PROXY,
+    tls: pair,
+    strictTransport: pair !== undefined || env.PUBLIC_URL?.startsWith('https:') === true,
   });
+  if (pair !== undefined && server instanceof TlsServer) watched.push(watchTlsPair(server, pair, { env, log }));
   lifecycle.add('file watch', watched, (all) => all.forEach((it) => it.stop()));
   server.listen(env.PORT, env.HOST);
   await once(server, 'listening');
@@ -132,7 +138,8 @@ export async function startApi(
 
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : env.PORT;
-  const url = `http://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`;
+  const scheme = pair === undefined ? 'http' : 'https';
+  const url = `${scheme}://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`;
   log.info({ url, metricsPort: env.METRICS_PORT }, 'listening');
   return { url, reload: async () => void (await Promise.all(watched.map((it) => it.look()))) };
 }
