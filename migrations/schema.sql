@@ -2017,6 +2017,7 @@ grant select (revoked_reason) on public.sessions to novax_api;
 grant select (created_at) on public.sessions to novax_api;
 grant select (created_at) on public.sessions to novax_worker;
 grant select (updated_at) on public.sessions to novax_api;
+CREATE INDEX idx_sessions_revoked_at ON public.sessions USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE UNIQUE INDEX idx_sessions_sid_hash ON public.sessions USING btree (sid_hash);
 CREATE INDEX idx_sessions_user_id_created_at ON public.sessions USING btree (user_id, created_at);
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
@@ -2257,6 +2258,7 @@ grant select (email_verified_at) on public.users to novax_readonly;
 grant select (email_verified_at) on public.users to novax_worker;
 CREATE UNIQUE INDEX idx_users_email_normalized ON public.users USING btree (email_normalized) WHERE ((status)::text <> 'deleted'::text);
 CREATE UNIQUE INDEX idx_users_username_normalized ON public.users USING btree (username_normalized) WHERE ((status)::text <> 'deleted'::text);
+CREATE TRIGGER end_sessions_of_inactive AFTER UPDATE OF status ON public.users FOR EACH ROW WHEN ((((old.status)::text = 'active'::text) AND ((new.status)::text <> 'active'::text))) EXECUTE FUNCTION private.end_sessions_of_inactive();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy users_select_novax_api on public.users as permissive for select to novax_api
   using ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -2734,14 +2736,16 @@ begin
   if private.current_user_id() is not null then
     perform private.require_self(p_user_id);
   end if;
-  insert into public.sessions (id, sid_hash, user_id, ip_address, user_agent, idle_expires_at, absolute_expires_at)
-  select coalesce(p_id, gen_random_uuid()), p_sid_hash, u.id, p_ip_address, p_user_agent, least(p_idle_expires_at, p_absolute_expires_at), p_absolute_expires_at
-  from public.users u
-  where u.id = p_user_id and u.status = 'active'
-  returning id into v_id;
-  if v_id is null then
+  perform from public.users u where u.id = p_user_id and u.status = 'active' for share;
+  if not found then
     raise exception 'no active user' using errcode = 'insufficient_privilege';
   end if;
+  insert into public.sessions (id, sid_hash, user_id, ip_address, user_agent, idle_expires_at, absolute_expires_at)
+  values (
+    coalesce(p_id, gen_random_uuid()), p_sid_hash, p_user_id, p_ip_address, p_user_agent,
+    least(p_idle_expires_at, p_absolute_expires_at), p_absolute_expires_at
+  )
+  returning id into v_id;
   return v_id;
 end
 $function$;
@@ -2824,7 +2828,7 @@ AS $function$
 declare
   v_ended boolean;
 begin
-  update public.sessions set revoked_at = now(), revoked_reason = p_reason where id = p_session_id and revoked_at is null;
+  update public.sessions set revoked_at = clock_timestamp(), revoked_reason = p_reason where id = p_session_id and revoked_at is null;
   v_ended := found;
   update public.refresh_tokens set status = 'revoked' where session_id = p_session_id and status = 'active';
   return v_ended;
@@ -2832,6 +2836,21 @@ end
 $function$;
 alter function private.end_session(p_session_id uuid, p_reason character varying) owner to novax_definer;
 comment on function private.end_session(p_session_id uuid, p_reason character varying) is 'Revokes a session and its live refresh tokens. For the functions of this file; no role may call it.';
+
+CREATE OR REPLACE FUNCTION private.end_sessions_of_inactive()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.end_session(s.id, 'user_' || new.status) from public.sessions s where s.user_id = new.id and s.revoked_at is null;
+  return null;
+end
+$function$;
+alter function private.end_sessions_of_inactive() owner to novax_definer;
+comment on function private.end_sessions_of_inactive() is 'Ends every session of a person who is no longer active, in the transaction that says so.';
+grant execute on function private.end_sessions_of_inactive() to novax_owner;
 
 CREATE OR REPLACE FUNCTION private.ensure_embedding_model(p_name character varying, p_provider character varying, p_dims smallint, p_threshold real DEFAULT NULL::real)
  RETURNS smallint
@@ -2981,6 +3000,26 @@ alter function private.event_system(p_event_id uuid, p_event_type character vary
 comment on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) is 'An outbox row without organization, such as user.registered.';
 grant execute on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) to novax_api;
 grant execute on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.find_users(p_text character varying, p_limit integer)
+ RETURNS TABLE(id uuid, email character varying, username character varying, status character varying, live_sessions bigint, created_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select u.id, u.email, u.username, u.status, s.live, u.created_at
+  from public.users u
+  cross join lateral (
+    select count(*) as live from public.sessions s
+    where s.user_id = u.id and s.revoked_at is null and least(s.idle_expires_at, s.absolute_expires_at) > now()
+  ) s
+  where case when p_text is null then u.status = 'suspended' else u.email_normalized = lower(p_text) or u.id::text = lower(p_text) end
+  order by u.created_at desc, u.id desc
+  limit least(greatest(p_limit, 1), 1000)
+$function$;
+alter function private.find_users(p_text character varying, p_limit integer) owner to novax_definer;
+comment on function private.find_users(p_text character varying, p_limit integer) is 'For operators: people by address or id, or, with null, those who are suspended.';
+grant execute on function private.find_users(p_text character varying, p_limit integer) to novax_migrator;
 
 CREATE OR REPLACE PROCEDURE private.force_rls(IN p_table regclass)
  LANGUAGE plpgsql
@@ -3349,6 +3388,18 @@ alter function private.revoke_session_by_refresh_token(p_token_hash bytea, p_rea
 comment on function private.revoke_session_by_refresh_token(p_token_hash bytea, p_reason character varying) is 'Signs out by refresh token; returns the session, or null for an unknown token.';
 grant execute on function private.revoke_session_by_refresh_token(p_token_hash bytea, p_reason character varying) to novax_api;
 
+CREATE OR REPLACE FUNCTION private.revoked_sessions_since(p_since timestamp with time zone)
+ RETURNS TABLE(sid_hash bytea, revoked_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select s.sid_hash, s.revoked_at from public.sessions s where s.revoked_at >= p_since order by s.revoked_at
+$function$;
+alter function private.revoked_sessions_since(p_since timestamp with time zone) owner to novax_definer;
+comment on function private.revoked_sessions_since(p_since timestamp with time zone) is 'Sessions revoked at or after an instant, by the hash of their secret id. A revocation shows up when its transaction commits, so ask again from some seconds before the last look.';
+grant execute on function private.revoked_sessions_since(p_since timestamp with time zone) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.rotate_refresh_token(p_old_hash bytea, p_new_id uuid, p_new_hash bytea, p_idle interval)
  RETURNS TABLE(outcome character varying, session_id uuid, user_id uuid, family_id uuid, expires_at timestamp with time zone)
  LANGUAGE plpgsql
@@ -3506,6 +3557,37 @@ $function$;
 alter function private.set_updated_at() owner to novax_definer;
 comment on function private.set_updated_at() is 'Keeps updated_at; where some columns must not count (AI columns of documents and tasks), the trigger''s WHEN says so.';
 grant execute on function private.set_updated_at() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying DEFAULT NULL::character varying)
+ RETURNS TABLE(outcome character varying, ended_sessions bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_from varchar := case when p_suspended then 'active' else 'suspended' end;
+  v_to varchar := case when p_suspended then 'suspended' else 'active' end;
+  v_status varchar;
+  v_ended bigint;
+begin
+  select u.status into v_status from public.users u where u.id = p_user_id for update;
+  if v_status is distinct from v_from then
+    return query select coalesce(v_status, 'unknown')::varchar, 0::bigint;
+    return;
+  end if;
+  select count(*) into v_ended from public.sessions s
+  where s.user_id = p_user_id and s.revoked_at is null and least(s.idle_expires_at, s.absolute_expires_at) > now();
+  update public.users set status = v_to where users.id = p_user_id;
+  perform private.audit_system(
+    'system', null, 'update', 'users', p_user_id,
+    jsonb_build_object('status', v_from), jsonb_strip_nulls(jsonb_build_object('status', v_to, 'reason', p_reason))
+  );
+  return query select 'done'::varchar, case when p_suspended then v_ended else 0 end;
+end
+$function$;
+alter function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) owner to novax_definer;
+comment on function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) is 'For operators: suspends an active person, whose sessions end with it, or restores a suspended one; the audit row names the system. Outcome: done, or the status that stood in the way, or unknown.';
+grant execute on function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) to novax_migrator;
 
 CREATE OR REPLACE FUNCTION private.sync_membership()
  RETURNS trigger

@@ -56,6 +56,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
     CORS_ORIGINS: [],
     TRUST_PROXY: 0,
+    FILES_RELOAD_MS: 100,
     RATE_LIMITS: {
       read: 1_000_000,
       write: 1_000_000,

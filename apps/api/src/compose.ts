@@ -1,6 +1,7 @@
 /** Builds the API from its settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
@@ -18,17 +19,22 @@ import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { retry } from '@novax/runtime/retry';
 import { createAuth } from './auth/auth.ts';
+import { createLiveSessions } from './auth/live-sessions.ts';
 import { createPasswords } from './auth/passwords.ts';
-import { createTokens } from './auth/tokens.ts';
+import { createTokens, type Tokens } from './auth/tokens.ts';
 import type { ApiEnv } from './env.ts';
 import { handlers } from './handlers/all.ts';
 import { createChain } from './invoke.ts';
 import { procedureTable } from './procedures.ts';
 import { createApiServer } from './server.ts';
+import { readTlsPair, watchTlsPair } from './tls.ts';
+import { watchFiles, type WatchedFiles } from './watched-files.ts';
 
 export interface RunningApi {
   /** Where it listens, as a URL without a trailing slash. */
   readonly url: string;
+  /** Looks at once at the files of keys and certificates, as it does every few seconds. Never rejects. */
+  reload(): Promise<void>;
 }
 
 /** Starts the API. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
@@ -72,7 +78,19 @@ export async function startApi(
     issuer: env.JWT_ISSUER,
     audience: env.JWT_AUDIENCE,
   });
-  const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), passwords: createPasswords(), tokens });
+  const watched = [...watchKeys(env, tokens, log)];
+  const feedLane = lifecycle.add(
+    'revocation feed lane',
+    openReadLane({ url: env.DATABASE_URL, sockets: 1, statementTimeoutMs: 800, onQuery }),
+    (it) => it.close(),
+  );
+  const live = lifecycle.add(
+    'revocation feed',
+    createLiveSessions({ lane, feedLane, sessions: redisSessionCache(redis), log }),
+    (it) => it.stop(),
+  );
+  await live.start();
+  const auth = createAuth({ db, live, passwords: createPasswords(), tokens });
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -98,13 +116,18 @@ export async function startApi(
     { ...(await readyLine('redis', () => redis.ping())), ok: true },
     { name: 'nats', ok: true, detail: bus() === undefined ? 'not connected; events wait in the outbox' : 'connected' },
   ];
+  const pair = await readTlsPair(env);
   const server = createApiServer({
     chain,
     ready,
-    jwks: tokens.jwks,
+    jwks: () => tokens.jwks,
     corsOrigins: env.CORS_ORIGINS,
     trustedHops: env.TRUST_PROXY,
+    tls: pair,
+    strictTransport: pair !== undefined || env.PUBLIC_URL?.startsWith('https:') === true,
   });
+  if (pair !== undefined && server instanceof TlsServer) watched.push(watchTlsPair(server, pair, { env, log }));
+  lifecycle.add('file watch', watched, (all) => all.forEach((it) => it.stop()));
   server.listen(env.PORT, env.HOST);
   await once(server, 'listening');
   lifecycle.add('http', server, (it) => closeServer(it, env.SHUTDOWN_DEADLINE_MS / 2));
@@ -115,9 +138,25 @@ export async function startApi(
 
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : env.PORT;
-  const url = `http://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`;
+  const scheme = pair === undefined ? 'http' : 'https';
+  const url = `${scheme}://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`;
   log.info({ url, metricsPort: env.METRICS_PORT }, 'listening');
-  return { url };
+  return { url, reload: async () => void (await Promise.all(watched.map((it) => it.look()))) };
+}
+
+/** Keys that came from a file are exchanged when the file is. */
+function watchKeys(env: ApiEnv, tokens: Tokens, log: Logger): readonly WatchedFiles[] {
+  if (env.JWT_PRIVATE_KEYS_FILE === undefined) return [];
+  return [
+    watchFiles({
+      what: 'signing keys',
+      paths: [env.JWT_PRIVATE_KEYS_FILE],
+      contents: [env.JWT_PRIVATE_KEYS],
+      everyMs: env.FILES_RELOAD_MS,
+      apply: ([keys]) => tokens.replaceKeys(keys ?? ''),
+      log,
+    }),
+  ];
 }
 
 /** Connects to NATS in the background: the API only sends hints, so it serves without. */

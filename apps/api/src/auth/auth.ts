@@ -1,27 +1,20 @@
 /** Who is calling: sign-up, sign-in, renewal, sign-out, and the check at every call. */
 import type { Database } from '@novax/db/tx';
-import { sessionByHash } from '@novax/db/queries/auth';
-import type { ReadLane } from '@novax/db/read-lane';
 import {
   accountByEmail,
   endSession,
   registerPerson,
   renewSession,
-  secretHash,
   signIn,
   type OpenedSession,
   type Person,
 } from '@novax/domain/auth/sessions';
-import type { CachedSession, SessionCache } from '@novax/domain/ports';
 import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
-import { LRUCache } from 'lru-cache';
 import type { Caller, RequestFacts, SessionCaller } from '../request.ts';
+import type { LiveSessions } from './live-sessions.ts';
 import type { Passwords } from './passwords.ts';
 import type { Tokens } from './tokens.ts';
-
-/** How long a process may go on believing a session that another has ended, milliseconds. */
-const beliefMs = 1_000;
 
 export interface IssuedTokens {
   readonly accessToken: string;
@@ -42,59 +35,18 @@ export interface Auth {
   authenticate(authorization: string | undefined): Promise<Caller>;
 }
 
-/** PostgreSQL is the truth about sessions; the cache may be down, and then every check goes there. */
+/** Signs people in and out over `db`, and asks `live` about the session of every other call. */
 export function createAuth(parts: {
   readonly db: Database;
-  readonly lane: ReadLane;
-  readonly sessions: SessionCache;
+  readonly live: LiveSessions;
   readonly passwords: Passwords;
   readonly tokens: Tokens;
 }): Auth {
-  const { db, lane, sessions, passwords, tokens } = parts;
-  const believed = new LRUCache<string, CachedSession>({ max: 10_000, ttl: beliefMs });
+  const { db, live, passwords, tokens } = parts;
 
   async function issue(userId: string, session: OpenedSession): Promise<IssuedTokens> {
     const { accessToken, expiresAt } = await tokens.sign({ userId, sid: session.sid }, systemClock.now());
     return { accessToken, refreshToken: session.refreshToken, expiresAt: expiresAt.toISOString() };
-  }
-
-  async function liveSession(sid: string): Promise<CachedSession> {
-    const hash = secretHash(sid);
-    const key = hash.toString('hex');
-    const near = believed.get(key);
-    if (near !== undefined) return near;
-    const cached = await sessions.get(key).catch(() => null);
-    const found = cached ?? (await storedSession(hash));
-    if (cached === null) {
-      const kept = await sessions.set(key, found).then(
-        () => true,
-        () => false,
-      );
-      // Asked again now that the copy is there: an end before it had nothing to remove, and the copy would outlive it.
-      if (kept)
-        await storedSession(hash).catch(async (thrown: unknown) => {
-          await forget(key);
-          throw thrown;
-        });
-    }
-    believed.set(key, found);
-    return found;
-  }
-
-  async function forget(sidHash: string): Promise<void> {
-    believed.delete(sidHash);
-    await sessions.remove(sidHash).catch(() => undefined);
-  }
-
-  async function storedSession(hash: Buffer): Promise<CachedSession> {
-    const [row] = await lane.read({ userId: null, orgId: null }, sessionByHash, [hash]);
-    const live =
-      row !== undefined &&
-      row.revoked_at === null &&
-      row.user_status === 'active' &&
-      new Date(row.expires_at).getTime() > Date.now();
-    if (!live) throw new AppError('UNAUTHENTICATED', { detail: 'the session is over' });
-    return { sessionId: row.session_id, userId: row.user_id };
   }
 
   return {
@@ -120,28 +72,21 @@ export function createAuth(parts: {
       };
     },
     async refresh(refreshToken, request) {
-      const renewed = await renewSession(db, refreshToken, request.call).catch(async (thrown: unknown) => {
-        // A token used twice has ended its session; no process may go on believing in it.
-        await forget(secretHash(refreshToken.split('.')[0] ?? '').toString('hex'));
-        throw thrown;
-      });
+      const renewed = await renewSession(db, refreshToken, request.call);
       return issue(renewed.userId, renewed);
     },
     async logout(caller, request) {
-      const sidHash = Buffer.from(caller.sidHash, 'hex');
-      const session = await storedSession(sidHash);
-      await endSession(db, { userId: caller.userId, sidHash, sessionId: session.sessionId }, request.call);
-      await forget(caller.sidHash);
+      const { userId, sessionId, sidHash } = caller;
+      await endSession(db, { userId, sessionId, sidHash: Buffer.from(sidHash, 'hex') }, request.call);
+      live.ended(sidHash);
     },
     async authenticate(authorization) {
       const jwt = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization ?? '')?.[1];
       if (jwt === undefined) throw new AppError('UNAUTHENTICATED', { detail: 'no bearer token' });
       const token = await tokens.verify(jwt);
-      const session = await liveSession(token.sid);
-      if (session.userId !== token.userId)
-        throw new AppError('UNAUTHENTICATED', { detail: 'token and session disagree' });
-      const sidHash = secretHash(token.sid).toString('hex');
-      return { kind: 'session', userId: token.userId, sessionId: session.sessionId, sidHash };
+      const { userId, sessionId, sidHash } = await live.of(token.sid);
+      if (userId !== token.userId) throw new AppError('UNAUTHENTICATED', { detail: 'token and session disagree' });
+      return { kind: 'session', userId, sessionId, sidHash };
     },
   };
 }
