@@ -90,6 +90,10 @@ export function createChain(options: ChainOptions): Chain {
     const reader = readerFor(caller, row);
     // Reads that every member may make need no look at the role: the policies show members their rows and nobody else's.
     const orgId = row.tx === 'write' || isGated(row) ? await gate(row, input, reader) : namedOrganization(input);
+    if (caller?.kind === 'apiKey' && orgId !== null && orgId !== caller.orgId)
+      throw new AppError('NOT_FOUND', {
+        detail: `api key ${caller.apiKeyId} is of another organization than ${orgId}`,
+      });
     if (caller !== null && orgId !== null) await limit('organization', orgId);
     if (row.tx === 'read') return call<ReadContext>(procedure, { reader }, input);
     if (row.tx === 'none') {

@@ -17,6 +17,8 @@ import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
 import { LRUCache } from 'lru-cache';
 import type { Caller, RequestFacts, SessionCaller } from '../request.ts';
+import type { ApiKeys } from './api-keys.ts';
+import type { Factors } from './factors.ts';
 import type { Passwords } from './passwords.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -34,8 +36,14 @@ export interface Auth {
     input: { email: string; username: string; password: string },
     request: RequestFacts,
   ): Promise<IssuedTokens & { user: Person }>;
-  /** Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords. */
-  login(input: { email: string; password: string }, request: RequestFacts): Promise<IssuedTokens & { user: Person }>;
+  /**
+   * Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords, and for a wrong code of the second factor;
+   * SECOND_FACTOR_REQUIRED when only the code is missing.
+   */
+  login(
+    input: { email: string; password: string; code?: string | undefined },
+    request: RequestFacts,
+  ): Promise<IssuedTokens & { user: Person }>;
   refresh(refreshToken: string, request: RequestFacts): Promise<IssuedTokens>;
   logout(caller: SessionCaller, request: RequestFacts): Promise<void>;
   /** The caller of `Authorization: Bearer …`. Throws UNAUTHENTICATED. */
@@ -49,8 +57,10 @@ export function createAuth(parts: {
   readonly sessions: SessionCache;
   readonly passwords: Passwords;
   readonly tokens: Tokens;
+  readonly factors: Factors;
+  readonly apiKeys: ApiKeys;
 }): Auth {
-  const { db, lane, sessions, passwords, tokens } = parts;
+  const { db, lane, sessions, passwords, tokens, factors, apiKeys } = parts;
   const believed = new LRUCache<string, CachedSession>({ max: 10_000, ttl: beliefMs });
 
   async function issue(userId: string, session: OpenedSession): Promise<IssuedTokens> {
@@ -110,7 +120,8 @@ export function createAuth(parts: {
     async login(input, request) {
       const account = await accountByEmail(db, input.email);
       const right = await passwords.verify(account?.passwordHash ?? null, input.password);
-      if (account === null || !right || account.status !== 'active') {
+      const known = account !== null && right && account.status === 'active';
+      if (!known || !(await factors.admit(account.id, input.code, request.call))) {
         throw new AppError('UNAUTHENTICATED', { detail: 'sign-in refused', text: 'E-mail or password is wrong.' });
       }
       const session = await signIn(db, account.id, request);
@@ -134,6 +145,8 @@ export function createAuth(parts: {
       await forget(caller.sidHash);
     },
     async authenticate(authorization) {
+      const key = /^Bearer (nvx_[\w-]+)$/.exec(authorization ?? '')?.[1];
+      if (key !== undefined) return apiKeys.authenticate(key);
       const jwt = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization ?? '')?.[1];
       if (jwt === undefined) throw new AppError('UNAUTHENTICATED', { detail: 'no bearer token' });
       const token = await tokens.verify(jwt);
