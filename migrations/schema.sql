@@ -126,7 +126,7 @@ alter table app.memberships enable row level security;
 alter table app.memberships force row level security;
 CREATE INDEX idx_memberships_org_id_user_id ON app.memberships USING btree (org_id, user_id);
 create policy memberships_select_novax_api on app.memberships as permissive for select to novax_api
-  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+  using (((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), org_id))));
 create policy memberships_select_novax_worker on app.memberships as permissive for select to novax_worker
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -594,6 +594,7 @@ create table public.audit_log (
   ip_address inet,
   request_id character varying,
   created_at timestamp with time zone default now() not null,
+  api_key_id uuid,
   constraint audit_log_pkey PRIMARY KEY (id, created_at),
   constraint ck_audit_log_action CHECK (((action)::text = ANY ((ARRAY['create'::character varying, 'update'::character varying, 'delete'::character varying, 'access'::character varying])::text[]))),
   constraint ck_audit_log_actor CHECK (((actor_id IS NOT NULL) OR ((actor_type)::text = ANY ((ARRAY['ai'::character varying, 'system'::character varying])::text[])))),
@@ -634,6 +635,9 @@ grant insert (ip_address) on public.audit_log to novax_api;
 grant insert (ip_address) on public.audit_log to novax_worker;
 grant insert (request_id) on public.audit_log to novax_api;
 grant insert (request_id) on public.audit_log to novax_worker;
+comment on column public.audit_log.api_key_id is 'The API key that was used, where one was. No foreign key: the record outlives the key.';
+grant insert (api_key_id) on public.audit_log to novax_api;
+grant insert (api_key_id) on public.audit_log to novax_worker;
 CREATE INDEX idx_audit_log_actor_id_created_at ON ONLY public.audit_log USING btree (actor_id, created_at);
 CREATE INDEX idx_audit_log_created_at ON ONLY public.audit_log USING brin (created_at);
 CREATE INDEX idx_audit_log_entity_type_entity_id_created_at ON ONLY public.audit_log USING btree (entity_type, entity_id, created_at);
@@ -1857,11 +1861,12 @@ create table public.recovery_codes (
   constraint fk_recovery_codes_user FOREIGN KEY (user_id) REFERENCES public.users(id)
 );
 alter table public.recovery_codes owner to novax_owner;
-comment on table public.recovery_codes is 'One-time codes that stand in for a lost factor; hashed like passwords.';
+comment on table public.recovery_codes is 'One-time codes that stand in for a lost factor; they go with it.';
 grant delete, insert, select on table public.recovery_codes to novax_api;
 grant select on table public.recovery_codes to novax_backup;
 alter table public.recovery_codes enable row level security;
 alter table public.recovery_codes force row level security;
+comment on column public.recovery_codes.code_hash is 'Hex SHA-256: a code is random, of 74 bits, so that a slow hash would protect nothing more.';
 grant update (used_at) on public.recovery_codes to novax_api;
 CREATE INDEX idx_recovery_codes_user_id ON public.recovery_codes USING btree (user_id);
 create policy recovery_codes_delete_novax_api on public.recovery_codes as permissive for delete to novax_api
@@ -2555,10 +2560,12 @@ AS $function$
   select k.id, k.org_id, k.creator_id, u.status, k.scopes, k.status, k.expires_at
   from public.api_keys k
   join public.users u on u.id = k.creator_id
+  join app.memberships m on m.user_id = k.creator_id and m.org_id = k.org_id
+  join public.organizations o on o.id = k.org_id and o.status = 'active'
   where k.key_hash = p_key_hash
 $function$;
 alter function private.api_key_by_hash(p_key_hash bytea) owner to novax_definer;
-comment on function private.api_key_by_hash(p_key_hash bytea) is 'The key behind a secret. The caller decides: active key, active creator, not expired.';
+comment on function private.api_key_by_hash(p_key_hash bytea) is 'The key behind a secret, while its creator is a member of its active organization. The caller decides: active key, active creator, not expired.';
 grant execute on function private.api_key_by_hash(p_key_hash bytea) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb DEFAULT NULL::jsonb, p_new_value jsonb DEFAULT NULL::jsonb, p_ip_address inet DEFAULT NULL::inet, p_request_id character varying DEFAULT NULL::character varying)
@@ -3609,6 +3616,21 @@ $function$;
 alter function private.sync_membership() owner to novax_definer;
 comment on function private.sync_membership() is 'Keeps app.memberships equal to org_members; runs as novax_definer because callers may not write it.';
 grant execute on function private.sync_membership() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.touch_api_key(p_api_key_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update public.api_keys k
+  set last_used_at = now()
+  where k.id = p_api_key_id and k.creator_id = private.current_user_id()
+    and (k.last_used_at is null or k.last_used_at < now() - interval '1 minute')
+$function$;
+alter function private.touch_api_key(p_api_key_id uuid) owner to novax_definer;
+comment on function private.touch_api_key(p_api_key_id uuid) is 'Notes that a key of the current person was used, once a minute at most; a creator need not be an admin any more.';
+grant execute on function private.touch_api_key(p_api_key_id uuid) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone)
  RETURNS timestamp with time zone

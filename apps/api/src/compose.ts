@@ -15,10 +15,13 @@ import type { EventBus } from '@novax/domain/ports';
 import { wakeSubject } from '@novax/contracts/events/envelope';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
+import { createKeyring } from '@novax/runtime/keyring';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { retry } from '@novax/runtime/retry';
+import { createApiKeys } from './auth/api-keys.ts';
 import { createAuth } from './auth/auth.ts';
+import { createFactors } from './auth/factors.ts';
 import { createLiveSessions } from './auth/live-sessions.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
@@ -90,7 +93,21 @@ export async function startApi(
     (it) => it.stop(),
   );
   await live.start();
-  const auth = createAuth({ db, live, passwords: createPasswords(), tokens });
+  const limiter = redisRateLimiter(redis);
+  const factors = createFactors({
+    db,
+    keyring: createKeyring(env.KEY_ENCRYPTION_KEY),
+    limiter,
+    perMinute: env.RATE_LIMITS['signIn'] ?? 0,
+  });
+  const auth = createAuth({
+    db,
+    live,
+    passwords: createPasswords(),
+    tokens,
+    factors,
+    apiKeys: createApiKeys({ db, lane, log }),
+  });
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -98,10 +115,10 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
-    services: { db, auth, embedder, searchEngine, metrics },
+    services: { db, auth, factors, embedder, searchEngine, metrics },
     lane,
     searchLane,
-    limiter: redisRateLimiter(redis),
+    limiter,
     limits: env.RATE_LIMITS,
     metrics,
     log,

@@ -6,12 +6,14 @@ import type { Embedder, SearchEngine } from '@novax/domain/ports';
 import type { Reader } from '@novax/domain/reader';
 import type { Metrics } from '@novax/runtime/metrics';
 import type { Auth } from './auth/auth.ts';
+import type { Factors } from './auth/factors.ts';
 import type { Caller, RequestFacts } from './request.ts';
 
 /** Things handlers without a transaction of their own may use. */
 export interface Services {
   readonly db: Database;
   readonly auth: Auth;
+  readonly factors: Factors;
   readonly embedder: Embedder;
   readonly metrics: Metrics;
   /** Null where none is configured; the database answers then. */

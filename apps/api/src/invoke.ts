@@ -80,6 +80,10 @@ export function createChain(options: ChainOptions): Chain {
     // Reads that every member may make need no look at the role: the policies show members their rows and nobody else's.
     const gated = row.tx === 'write' || isGated(row);
     const orgId = gated ? await gate(row, input, reader) : namedOrganization(row, input);
+    if (caller?.kind === 'apiKey' && orgId !== null && orgId !== caller.orgId)
+      throw new AppError('NOT_FOUND', {
+        detail: `api key ${caller.apiKeyId} is of another organization than ${orgId}`,
+      });
     if (caller !== null && countedOrg === null && orgId !== null && (gated || (await isMember(reader, orgId))))
       await limits.organization(request, procedure, orgId);
     if (gated && caller !== null && orgId !== null) members.add(caller.userId, orgId);

@@ -54,8 +54,8 @@ export function difference(
 /** Inserts entries of one organization; the policy admits them only for the caller and the organization of the transaction. */
 export const insertAudit: Statement<Record<string, never>> = statement(
   'insert_audit',
-  `insert into audit_log (org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, new_value, ip_address, request_id)
-   select $1::uuid, $2, nullif($3, '')::uuid, e.action, e.entity_type, e.entity_id, e.old_value, e.new_value, nullif($4, '')::inet, nullif($5, '')
+  `insert into audit_log (org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, new_value, ip_address, request_id, api_key_id)
+   select $1::uuid, $2, nullif($3, '')::uuid, e.action, e.entity_type, e.entity_id, e.old_value, e.new_value, nullif($4, '')::inet, nullif($5, ''), nullif($7, '')::uuid
      from jsonb_to_recordset($6::jsonb) as e(action text, entity_type text, entity_id uuid, old_value jsonb, new_value jsonb)`,
 );
 
@@ -72,5 +72,13 @@ export function auditValues(
     old_value: entry.before && auditable(entry.before),
     new_value: entry.after && auditable(entry.after),
   }));
-  return [orgId, actor.type, actor.userId ?? '', call.ip ?? '', call.requestId ?? '', JSON.stringify(rows)];
+  return [
+    orgId,
+    actor.type,
+    actor.userId ?? '',
+    call.ip ?? '',
+    call.requestId ?? '',
+    JSON.stringify(rows),
+    actor.apiKeyId ?? '',
+  ];
 }

@@ -12,6 +12,8 @@ import {
 import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
 import type { Caller, RequestFacts, SessionCaller } from '../request.ts';
+import type { ApiKeys } from './api-keys.ts';
+import type { Factors } from './factors.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import type { Passwords } from './passwords.ts';
 import type { Tokens } from './tokens.ts';
@@ -27,8 +29,14 @@ export interface Auth {
     input: { email: string; username: string; password: string },
     request: RequestFacts,
   ): Promise<IssuedTokens & { user: Person }>;
-  /** Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords. */
-  login(input: { email: string; password: string }, request: RequestFacts): Promise<IssuedTokens & { user: Person }>;
+  /**
+   * Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords, and for a wrong code of the second factor;
+   * SECOND_FACTOR_REQUIRED when only the code is missing.
+   */
+  login(
+    input: { email: string; password: string; code?: string | undefined },
+    request: RequestFacts,
+  ): Promise<IssuedTokens & { user: Person }>;
   refresh(refreshToken: string, request: RequestFacts): Promise<IssuedTokens>;
   logout(caller: SessionCaller, request: RequestFacts): Promise<void>;
   /** The caller of `Authorization: Bearer …`. Throws UNAUTHENTICATED. */
@@ -41,8 +49,10 @@ export function createAuth(parts: {
   readonly live: LiveSessions;
   readonly passwords: Passwords;
   readonly tokens: Tokens;
+  readonly factors: Factors;
+  readonly apiKeys: ApiKeys;
 }): Auth {
-  const { db, live, passwords, tokens } = parts;
+  const { db, live, passwords, tokens, factors, apiKeys } = parts;
 
   async function issue(userId: string, session: OpenedSession): Promise<IssuedTokens> {
     const { accessToken, expiresAt } = await tokens.sign({ userId, sid: session.sid }, systemClock.now());
@@ -62,7 +72,8 @@ export function createAuth(parts: {
     async login(input, request) {
       const account = await accountByEmail(db, input.email);
       const right = await passwords.verify(account?.passwordHash ?? null, input.password);
-      if (account === null || !right || account.status !== 'active') {
+      const known = account !== null && right && account.status === 'active';
+      if (!known || !(await factors.admit(account.id, input.code, request.call))) {
         throw new AppError('UNAUTHENTICATED', { detail: 'sign-in refused', text: 'E-mail or password is wrong.' });
       }
       const session = await signIn(db, account.id, request);
@@ -81,6 +92,8 @@ export function createAuth(parts: {
       live.ended(sidHash);
     },
     async authenticate(authorization) {
+      const key = /^Bearer (nvx_[\w-]+)$/.exec(authorization ?? '')?.[1];
+      if (key !== undefined) return apiKeys.authenticate(key);
       const jwt = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization ?? '')?.[1];
       if (jwt === undefined) throw new AppError('UNAUTHENTICATED', { detail: 'no bearer token' });
       const token = await tokens.verify(jwt);
