@@ -45,7 +45,8 @@ local longest = math.max(wait(own), wait(KEYS[4]))
 if longest > 0 then return math.ceil(longest) end
 local function fail(key, free, forgives)
   local n = count(key, forgives) + 1
-  local over = n - free
+  -- Rounded, or the moments between ten tries would already forgive a little of the tenth.
+  local over = math.floor(n + 0.5) - free
   local pause = over < 0 and 0 or math.min(tonumber(ARGV[4]), tonumber(ARGV[3]) * 2 ^ math.min(over, 40))
   redis.call('HSET', key, 'n', text(n), 'at', text(now), 'until', text(now + pause))
   redis.call('EXPIRE', key, ARGV[6])

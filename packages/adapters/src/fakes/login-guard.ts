@@ -36,7 +36,7 @@ export function fakeLoginGuard(clock: Clock, options: LoginGuardOptions): LoginG
 
   function fail(key: string, free: number, forgivesMs: number): void {
     const count = failures(key, forgivesMs) + 1;
-    const over = count - free;
+    const over = Math.round(count) - free;
     const waitMs = over < 0 ? 0 : Math.min(signInWaitMaxMs, signInWaitMs * 2 ** over);
     counters.set(key, { failures: count, at: now(), until: now() + waitMs });
   }
