@@ -1437,7 +1437,7 @@ create table public.mails (
 alter table public.mails owner to novax_owner;
 comment on table public.mails is 'Mails asked for and what became of them. One-time secrets are made by whoever sends the mail and stand nowhere in it here.';
 grant delete, select on table public.mails to novax_worker;
-grant insert on table public.mails to novax_definer;
+grant insert, select on table public.mails to novax_definer;
 grant select on table public.mails to novax_backup;
 alter table public.mails enable row level security;
 alter table public.mails force row level security;
@@ -1602,6 +1602,37 @@ create policy oauth_accounts_insert_novax_api on public.oauth_accounts as permis
   with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
 create policy oauth_accounts_select_novax_api on public.oauth_accounts as permissive for select to novax_api
   using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.one_time_tokens (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  mail_id uuid not null,
+  purpose character varying not null,
+  email_normalized character varying not null,
+  token_hash bytea not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint one_time_tokens_pkey PRIMARY KEY (id),
+  constraint fk_one_time_tokens_mail FOREIGN KEY (mail_id) REFERENCES public.mails(id) ON DELETE CASCADE,
+  constraint fk_one_time_tokens_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_one_time_tokens_purpose CHECK (((purpose)::text = ANY ((ARRAY['verify-email'::character varying, 'reset-password'::character varying])::text[]))),
+  constraint ck_one_time_tokens_token_hash CHECK ((octet_length(token_hash) = 32))
+);
+alter table public.one_time_tokens owner to novax_owner;
+comment on table public.one_time_tokens is 'Secrets that were mailed, by their hashes; they go with the mail they came in.';
+grant insert, select, update on table public.one_time_tokens to novax_definer;
+grant select on table public.one_time_tokens to novax_backup;
+alter table public.one_time_tokens enable row level security;
+alter table public.one_time_tokens force row level security;
+comment on column public.one_time_tokens.email_normalized is 'The address that the secret proves: it opens nothing once the account has another.';
+comment on column public.one_time_tokens.token_hash is 'SHA-256 of the secret; whoever sends the mail makes it and forgets it.';
+comment on column public.one_time_tokens.used_at is 'When it was used, or ended by the use of another; it opens nothing from then on.';
+CREATE INDEX idx_one_time_tokens_mail_id ON public.one_time_tokens USING btree (mail_id);
+CREATE UNIQUE INDEX idx_one_time_tokens_token_hash ON public.one_time_tokens USING btree (token_hash);
+CREATE INDEX idx_one_time_tokens_user_id_created_at ON public.one_time_tokens USING btree (user_id, created_at);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.one_time_tokens FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 
 create table public.org_members (
   id uuid default gen_random_uuid() not null,
@@ -2655,6 +2686,29 @@ alter function private.co_members(p_org_id uuid) owner to novax_definer;
 comment on function private.co_members(p_org_id uuid) is 'The members of an organization one belongs to; nothing for anyone else.';
 grant execute on function private.co_members(p_org_id uuid) to novax_api;
 
+CREATE OR REPLACE FUNCTION private.confirm_password(p_user_id uuid, p_verified_hash character varying, p_new_hash character varying)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_self(p_user_id);
+  -- Held until the session is there: a reset that comes between would not see it and let it live.
+  perform from public.users u where u.id = p_user_id and u.status = 'active' and u.password_hash = p_verified_hash for no key update;
+  if not found then
+    return false;
+  end if;
+  if p_new_hash is not null then
+    update public.users set password_hash = p_new_hash where id = p_user_id;
+  end if;
+  return true;
+end
+$function$;
+alter function private.confirm_password(p_user_id uuid, p_verified_hash character varying, p_new_hash character varying) owner to novax_definer;
+comment on function private.confirm_password(p_user_id uuid, p_verified_hash character varying, p_new_hash character varying) is 'True while the password that was verified is still the person''s, until the end of the transaction; stores it hashed anew when a new hash is given.';
+grant execute on function private.confirm_password(p_user_id uuid, p_verified_hash character varying, p_new_hash character varying) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.count_embeddings()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2825,6 +2879,29 @@ $function$;
 alter function private.end_memberships() owner to novax_definer;
 comment on function private.end_memberships() is 'Takes the memberships that policies read away with a deleted organization, and brings them back with a restored one.';
 grant execute on function private.end_memberships() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.end_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying)
+ RETURNS SETOF bytea
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_session record;
+begin
+  for v_session in
+    select s.id, s.sid_hash from public.sessions s
+    where s.user_id = p_user_id and s.revoked_at is null and s.id is distinct from p_keep_session_id
+    order by s.id
+  loop
+    if private.end_session(v_session.id, p_reason) then
+      return next v_session.sid_hash;
+    end if;
+  end loop;
+end
+$function$;
+alter function private.end_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying) owner to novax_definer;
+comment on function private.end_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying) is 'Ends the sessions of a person, but one when it is named; answers their hashes. For the functions of this file; no role may call it.';
 
 CREATE OR REPLACE FUNCTION private.end_session(p_session_id uuid, p_reason character varying)
  RETURNS boolean
@@ -3093,6 +3170,72 @@ $function$;
 alter function private.is_self(p_column name) owner to novax_owner;
 comment on function private.is_self(p_column name) is 'Condition: the column names app.current_user_id.';
 
+CREATE OR REPLACE FUNCTION private.issue_mail_token(p_mail_id uuid, p_token_hash bytea, p_ttl interval)
+ RETURNS TABLE(refused character varying, email character varying, recipient_name character varying, organization_name character varying, inviter_name character varying, role character varying, expires_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_mail public.mails;
+  v_user public.users;
+  v_expires_at timestamptz := clock_timestamp() + p_ttl;
+begin
+  select m.* into v_mail from public.mails m where m.id = p_mail_id and m.status = 'pending';
+  if not found then
+    return query select 'not pending'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+
+  if v_mail.kind = 'invitation' then
+    return query
+      update public.invitations i set token_hash = p_token_hash
+      from public.organizations o, public.users inviter
+      where i.id = v_mail.invitation_id and i.status = 'pending' and i.expires_at > clock_timestamp()
+        and o.id = i.org_id and o.status = 'active' and inviter.id = i.inviter_id
+      returning null::varchar, i.email, null::varchar, o.name, inviter.username, i.role, i.expires_at;
+    if not found then
+      return query select 'no pending invitation'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    end if;
+    return;
+  end if;
+
+  select u.* into v_user from public.users u
+  where u.status = 'active' and (u.id = v_mail.user_id or (v_mail.user_id is null and u.email_normalized = v_mail.email_normalized));
+  if not found then
+    return query select 'no such account'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+  -- A notice needs no secret, and goes where the account's mail went when it was asked for.
+  if v_mail.kind not in ('verify-email', 'reset-password') then
+    return query select null::varchar, v_mail.email, v_user.username, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+  if v_user.email_normalized <> v_mail.email_normalized or (v_mail.kind = 'verify-email' and v_user.email_verified_at is not null) then
+    return query select 'nothing to confirm'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+  -- Whoever knows an address can ask for mails to it. Three in half their life (an hour at most) are
+  -- enough: one that works for as long again lies in the box.
+  if (
+    select count(distinct t.mail_id) from public.one_time_tokens t
+    where t.user_id = v_user.id and t.purpose = v_mail.kind and t.used_at is null and t.mail_id <> v_mail.id
+      and t.created_at > clock_timestamp() - least(p_ttl / 2, interval '1 hour')
+  ) >= 3 then
+    return query select 'enough mails already'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+  insert into public.one_time_tokens (user_id, mail_id, purpose, email_normalized, token_hash, expires_at, created_at)
+  values (v_user.id, v_mail.id, v_mail.kind, v_user.email_normalized, p_token_hash, v_expires_at, clock_timestamp());
+  -- To the address that the account has, never to the one that was typed.
+  return query select null::varchar, v_user.email, v_user.username, null::varchar, null::varchar, null::varchar, v_expires_at;
+end
+$function$;
+alter function private.issue_mail_token(p_mail_id uuid, p_token_hash bytea, p_ttl interval) owner to novax_definer;
+comment on function private.issue_mail_token(p_mail_id uuid, p_token_hash bytea, p_ttl interval) is 'For a mail about to be sent: stores the hash of its secret and tells what the mail says, or in refused why nobody gets it.';
+grant execute on function private.issue_mail_token(p_mail_id uuid, p_token_hash bytea, p_ttl interval) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.keep_document_version()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3283,6 +3426,27 @@ alter function private.register_user(p_id uuid, p_email character varying, p_ema
 comment on function private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying) is 'Makes an account. A taken address or name raises unique_violation on idx_users_email_normalized or idx_users_username_normalized.';
 grant execute on function private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying) to novax_api;
 
+CREATE OR REPLACE FUNCTION private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid)
+ RETURNS SETOF bytea
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_self(p_user_id);
+  update public.users set password_hash = p_password_hash where id = p_user_id and status = 'active';
+  if not found then
+    raise exception 'no active user' using errcode = 'insufficient_privilege';
+  end if;
+  update public.one_time_tokens set used_at = clock_timestamp()
+  where user_id = p_user_id and purpose = 'reset-password' and used_at is null;
+  return query select private.end_other_sessions(p_user_id, p_keep_session_id, 'password_changed');
+end
+$function$;
+alter function private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid) owner to novax_definer;
+comment on function private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid) is 'A new password for oneself: ends every other session, whose hashes it answers, and every mailed secret that would set another.';
+grant execute on function private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.require_actor(p_actor_type character varying, p_actor_id uuid, p_subject_id uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -3324,6 +3488,58 @@ end
 $function$;
 alter function private.require_self(p_user_id uuid) owner to novax_definer;
 comment on function private.require_self(p_user_id uuid) is 'Refuses to act for anyone but app.current_user_id.';
+
+CREATE OR REPLACE FUNCTION private.reset_password(p_token_hash bytea, p_password_hash character varying)
+ RETURNS TABLE(user_id uuid, email character varying, ended_sessions bytea[])
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_user public.users;
+begin
+  select u.* into v_user from public.users u
+  where u.status = 'active'
+    and u.id = (select t.user_id from public.one_time_tokens t where t.token_hash = p_token_hash and t.purpose = 'reset-password')
+  for update;
+  if not found then
+    return;
+  end if;
+  update public.one_time_tokens set used_at = clock_timestamp()
+  where token_hash = p_token_hash and used_at is null and expires_at > clock_timestamp() and email_normalized = v_user.email_normalized;
+  if not found then
+    return;
+  end if;
+  update public.one_time_tokens set used_at = clock_timestamp()
+  where user_id = v_user.id and purpose = 'reset-password' and used_at is null;
+  -- The mail arrived, so the address is this person's.
+  update public.users
+  set password_hash = p_password_hash, email_verified_at = coalesce(email_verified_at, clock_timestamp())
+  where id = v_user.id;
+  return query
+    select v_user.id, v_user.email, array(select private.end_other_sessions(v_user.id, null, 'password_reset'));
+end
+$function$;
+alter function private.reset_password(p_token_hash bytea, p_password_hash character varying) owner to novax_definer;
+comment on function private.reset_password(p_token_hash bytea, p_password_hash character varying) is 'Trades a mailed secret for a new password, once, and ends every session; no row for a secret that is unknown, used or too old.';
+grant execute on function private.reset_password(p_token_hash bytea, p_password_hash character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.reset_token_owner(p_token_hash bytea)
+ RETURNS TABLE(user_id uuid, email character varying, username character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select u.id, u.email, u.username
+  from public.one_time_tokens t
+  join public.users u on u.id = t.user_id
+  where t.token_hash = p_token_hash and t.purpose = 'reset-password' and t.used_at is null and t.expires_at > clock_timestamp()
+    and t.email_normalized = u.email_normalized and u.status = 'active'
+$function$;
+alter function private.reset_token_owner(p_token_hash bytea) owner to novax_definer;
+comment on function private.reset_token_owner(p_token_hash bytea) is 'Whose password a mailed secret may replace, so that a new one can be judged before the secret is used up.';
+grant execute on function private.reset_token_owner(p_token_hash bytea) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.revoke_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying)
  RETURNS integer
@@ -3685,6 +3901,36 @@ $function$;
 alter function private.user_profile(p_user_id uuid) owner to novax_definer;
 comment on function private.user_profile(p_user_id uuid) is 'One''s own profile.';
 grant execute on function private.user_profile(p_user_id uuid) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.verify_email(p_token_hash bytea)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_user public.users;
+begin
+  -- Person before token, here and in reset_password, so that two links of one person cannot wait for each other.
+  select u.* into v_user from public.users u
+  where u.status = 'active'
+    and u.id = (select t.user_id from public.one_time_tokens t where t.token_hash = p_token_hash and t.purpose = 'verify-email')
+  for update;
+  if not found then
+    return null;
+  end if;
+  update public.one_time_tokens set used_at = clock_timestamp()
+  where token_hash = p_token_hash and used_at is null and expires_at > clock_timestamp() and email_normalized = v_user.email_normalized;
+  if not found then
+    return null;
+  end if;
+  update public.users set email_verified_at = clock_timestamp() where id = v_user.id;
+  return v_user.id;
+end
+$function$;
+alter function private.verify_email(p_token_hash bytea) owner to novax_definer;
+comment on function private.verify_email(p_token_hash bytea) is 'Confirms the address that a secret was mailed to, once; the person, or null for a secret that is unknown, used or too old.';
+grant execute on function private.verify_email(p_token_hash bytea) to novax_api;
 
 -- alter default privileges for role novax_definer on functions: execute to novax_definer
 -- alter default privileges for role novax_owner on functions: execute to novax_owner

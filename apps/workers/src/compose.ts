@@ -1,6 +1,7 @@
 /** Builds the workers from their settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
 import { connectBus } from '@novax/adapters/bus';
+import { createMailer } from '@novax/adapters/mailer';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { connectJobWorker } from '@novax/adapters/job-worker';
 import { connectJobQueue } from '@novax/adapters/queues';
@@ -17,6 +18,7 @@ import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import type { WorkersEnv } from './env.ts';
 import { fanOutConsumer } from './fan-out.ts';
 import { reconcile, runJob } from './jobs/run-job.ts';
+import { startMail } from './mail.ts';
 import { startRelay } from './relay.ts';
 import { startSchedules } from './schedules.ts';
 
@@ -138,6 +140,16 @@ export async function startWorkers(
   }
   if (has('relay'))
     lifecycle.add('relay', startRelay({ url: env.DATABASE_WORKER_URL, bus, log, metrics }), (it) => it());
+  if (has('mail')) {
+    const mailer = createMailer(env);
+    if (mailer === null) log.warn('mails wait: name a server in SMTP_URL or a folder in MAIL_DIR');
+    else lifecycle.add('mailer', mailer, (it) => it.close());
+    const appUrl = env.APP_URL ?? env.PUBLIC_URL;
+    if (mailer !== null && appUrl === undefined)
+      throw new Error('mails hold links: name where they lead in APP_URL or PUBLIC_URL');
+    const sender = { mailer, appUrl: appUrl ?? '', from: env.MAIL_FROM };
+    lifecycle.add('mail', startMail({ db, bus, log, metrics, ...sender }), (it) => it());
+  }
 
   const server = createMetricsServer({ metrics, ready });
   server.listen(env.METRICS_PORT, env.HOST);

@@ -31,6 +31,16 @@ const schema = z.object({
   LANGUAGE_MODEL_BASE_URL: z.url().optional(),
   LANGUAGE_MODEL_MODEL: z.string().optional(),
   LANGUAGE_MODEL_API_KEY: z.string().optional(),
+  /** Where mails go: `smtps://user:password@host`, or `smtp://…` with STARTTLS; plain on loopback alone. */
+  SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  /** A folder for mails in place of a server; with neither, mails wait in the database. */
+  MAIL_DIR: z.string().optional(),
+  /** Sender of every mail, like `NovaX <novax@example.com>`. */
+  MAIL_FROM: z.string().optional(),
+  /** Where people reach the product; links in mails begin with APP_URL, or with this when there is no app beside the API. */
+  PUBLIC_URL: z.url().optional(),
+  /** The web app: it answers /verify-email, /reset-password and /accept-invitation, each with `?token=…`. */
+  APP_URL: z.url().optional(),
   /** Roles of this process, comma-separated; all of them when absent. */
   WORKER_ROLES: z
     .string()

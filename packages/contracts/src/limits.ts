@@ -16,6 +16,11 @@ export const rateLimits = {
   /** Every call that names an organization, by all of its people and keys together. */
   organization: 6_000,
 } as const;
+/** Failed sign-ins before the next must wait: 1 s, then 2, 4, … up to `signInWaitMaxMs`. */
+export const signInTries = { account: 3, network: 10 } as const;
+/** The longest wait between two guesses at one account or from one network, milliseconds. */
+export const signInWaitMaxMs = 15 * 60_000;
+
 export type LimitClass = keyof typeof rateLimits;
 /** What a row may ask for; `address` stands before all of them, `organization` beside them. */
 export type RateClass = Exclude<LimitClass, 'address' | 'organization'>;

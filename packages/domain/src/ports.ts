@@ -187,3 +187,51 @@ export interface RateLimiter {
    */
   take(windows: readonly RateWindow[]): Promise<RateDecision>;
 }
+
+export interface MailMessage {
+  /** One address. */
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
+  /** `<…@…>`; the same for every copy of one mail, so that a repeat can be recognised. */
+  readonly messageId: string;
+}
+
+/** Hands mails on. */
+export interface Mailer {
+  /** Resolves once the mail is somebody else's to deliver. Throws DEPENDENCY_UNAVAILABLE, within `mailTimeoutMs`; the mail may have gone out all the same. */
+  send(message: MailMessage): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Longest that handing on one mail may take, milliseconds. */
+export const mailTimeoutMs = 45_000;
+
+/** Who tries to sign in, and from where. */
+export interface SignInTry {
+  /** Hex hash of the normalized address, whether it is anybody's or not. */
+  readonly account: string;
+  /** What one subscriber is given; see `networkOf`. */
+  readonly network: string;
+}
+
+export interface SignInDecision {
+  readonly admitted: boolean;
+  /** Milliseconds until a refused try would be admitted; 0 when admitted. */
+  readonly retryAfterMs: number;
+}
+
+/**
+ * Makes guessing passwords slow. Tries that failed are counted per account and per network, and past the free ones each doubles the wait
+ * before the next. A network from which the account signed in lately has a count of its own, so that strangers cannot hold its owner up.
+ * Every method throws DEPENDENCY_UNAVAILABLE when the server is down; the caller must refuse then.
+ */
+export interface LoginGuard {
+  /** Counts a try as failed before it is looked at, so that a thousand at once gain nothing; a refused one counts for nothing. */
+  begin(attempt: SignInTry): Promise<SignInDecision>;
+  /** The try was right: takes its count back and knows the network from now on. */
+  succeeded(attempt: SignInTry): Promise<void>;
+  /** The account's holder was proved otherwise, as by a mailed secret: forgets what was counted against the account and knows the network. */
+  cleared(attempt: SignInTry): Promise<void>;
+}

@@ -45,6 +45,13 @@ export function createMetrics() {
       registers,
     }),
     dlqMessages: new Gauge({ name: 'novax_dlq_messages', help: 'Dead letters that nobody resolved.', registers }),
+    mails: new Counter({
+      name: 'novax_mails_total',
+      help: 'Mails tried, by what became of them: sent, put_off, dropped or failed.',
+      labelNames: ['kind', 'outcome'],
+      registers,
+    }),
+    mailsPending: new Gauge({ name: 'novax_mails_pending', help: 'Mails not yet sent.', registers }),
     jobDuration: new Histogram({
       name: 'novax_job_duration_seconds',
       help: 'Time of one job.',

@@ -101,5 +101,6 @@ export const ALLOWED: readonly Allowance[] = [
     'rls-without-policy',
     'closed to every runtime role on purpose: named functions alone reach it',
     'public.refresh_tokens',
+    'public.one_time_tokens',
   ),
 ];

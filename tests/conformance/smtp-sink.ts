@@ -1,0 +1,51 @@
+/** A real SMTP server in this process that keeps what it is sent, and can misbehave. */
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { SMTPServer } from 'smtp-server';
+
+export interface SmtpSink extends AsyncDisposable {
+  readonly port: number;
+  /** Accepted messages as they came, with their envelope. */
+  readonly mails: readonly { readonly from: string; readonly to: readonly string[]; readonly raw: string }[];
+  /** Answers the next messages with a refusal. */
+  refuse(times: number): void;
+}
+
+/** Listens on loopback. With `user` it takes mails of that user alone; `offersTls` says whether it offers STARTTLS. */
+export async function smtpSink(
+  options: { readonly user?: { name: string; password: string }; readonly offersTls?: boolean } = {},
+): Promise<SmtpSink> {
+  const mails: { from: string; to: string[]; raw: string }[] = [];
+  let refusals = 0;
+  const server = new SMTPServer({
+    authOptional: options.user === undefined,
+    allowInsecureAuth: true,
+    disabledCommands: options.offersTls === true ? [] : ['STARTTLS'],
+    logger: false,
+    onAuth({ username, password }, _session, done) {
+      if (username === options.user?.name && password === options.user?.password) done(null, { user: username });
+      else done(new Error('wrong user or password'));
+    },
+    onData(stream, session, done) {
+      void text(stream).then((raw) => {
+        if (refusals > 0) {
+          refusals -= 1;
+          return done(Object.assign(new Error('try later'), { responseCode: 451 }));
+        }
+        const { mailFrom, rcptTo } = session.envelope;
+        mails.push({ from: mailFrom === false ? '' : mailFrom.address, to: rcptTo.map(({ address }) => address), raw });
+        return done();
+      }, done);
+    },
+  });
+  server.on('error', () => undefined);
+  server.listen(0, '127.0.0.1');
+  await once(server.server, 'listening');
+  const address = server.server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    mails,
+    refuse: (times) => void (refusals = times),
+    [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}
