@@ -1,5 +1,6 @@
 /** Builds the workers from their settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
+import { createBlobStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
 import { createMailer } from '@novax/adapters/mailer';
 import { createEmbedder } from '@novax/adapters/embedder';
@@ -11,6 +12,7 @@ import { queueNames, type QueueName } from '@novax/contracts/jobs';
 import { assertBoundByPolicies } from '@novax/db/powerless';
 import { ensureEmbeddingModel, keepDeadLetter } from '@novax/db/queries/upkeep';
 import { openDatabase } from '@novax/db/tx';
+import { recordErasures } from '@novax/domain/users/erase';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
@@ -84,7 +86,12 @@ export async function startWorkers(
       dims: embedder.dims,
     });
     const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log });
-    const jobParts = { db, modelId, embedder, summarizer, searchEngine, queue, metrics, log };
+    const blobs = env.STORAGE_DRIVER === 'fs' && env.STORAGE_DIR === undefined ? null : createBlobStore(env);
+    if (blobs === null)
+      log.warn(
+        'no STORAGE_DIR: a restore will not know who was erased since its backup, for nothing outside the database does',
+      );
+    const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, metrics, log };
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,
@@ -111,6 +118,10 @@ export async function startWorkers(
       lifecycle.add(`${name} jobs`, stop, (it) => it());
     }
     await reconcile(jobParts, null);
+    if (blobs !== null)
+      await recordErasures({ db, blobs }).catch((err: unknown) =>
+        log.warn({ err }, 'the erased could not be listed in the store; the schedule tries again'),
+      );
   }
   if (has('schedules')) await startSchedules(queue);
   if (has('fan-out')) {

@@ -3,6 +3,9 @@
 /** Largest request body, bytes. */
 export const bodyBytesMax = 1024 * 1024;
 
+/** Largest profile of a person, bytes of JSON. */
+export const profileBytesMax = 16 * 1024;
+
 /** Most calls in one tRPC batch; the client splits larger ones. */
 export const batchCallsMax = 20;
 

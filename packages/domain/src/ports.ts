@@ -134,7 +134,7 @@ export interface SearchEngine {
   ping(): Promise<void>;
 }
 
-/** Files by key. Keys begin with the organization's id. */
+/** Files by key. Keys begin with the organization's id, or with the name of what belongs to none. */
 export interface BlobStore {
   put(key: string, body: Uint8Array | NodeJS.ReadableStream, contentType: string): Promise<void>;
   /** Throws NOT_FOUND. */

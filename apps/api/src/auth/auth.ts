@@ -9,6 +9,7 @@ import {
   type OpenedSession,
   type Person,
 } from '@novax/domain/auth/sessions';
+import { erasePerson } from '@novax/domain/users/erase';
 import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
 import type { Caller, RequestFacts, SessionCaller } from '../request.ts';
@@ -17,6 +18,9 @@ import type { Factors } from './factors.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import type { Passwords } from './passwords.ts';
 import type { Tokens } from './tokens.ts';
+
+/** What stands in place of a hash for people who sign in with a provider alone. */
+const noPassword = '!';
 
 export interface IssuedTokens {
   readonly accessToken: string;
@@ -39,6 +43,12 @@ export interface Auth {
   ): Promise<IssuedTokens & { user: Person }>;
   refresh(refreshToken: string, request: RequestFacts): Promise<IssuedTokens>;
   logout(caller: SessionCaller, request: RequestFacts): Promise<void>;
+  /** Erases the caller's account for good. Throws FORBIDDEN without the account's password, or CONFLICT as `erasePerson` does. */
+  erase(
+    caller: SessionCaller,
+    proof: { readonly email: string; readonly password: string | undefined },
+    request: RequestFacts,
+  ): Promise<void>;
   /** The caller of `Authorization: Bearer …`. Throws UNAUTHENTICATED. */
   authenticate(authorization: string | undefined): Promise<Caller>;
 }
@@ -89,6 +99,17 @@ export function createAuth(parts: {
     async logout(caller, request) {
       const { userId, sessionId, sidHash } = caller;
       await endSession(db, { userId, sessionId, sidHash: Buffer.from(sidHash, 'hex') }, request.call);
+      live.ended(sidHash);
+    },
+    async erase(caller, { email, password }, request) {
+      const account = await accountByEmail(db, email);
+      if (account?.id !== caller.userId) throw new AppError('UNAUTHENTICATED', { detail: 'the account is gone' });
+      const { passwordHash } = account;
+      const verifiedHash = passwordHash === noPassword ? null : passwordHash;
+      if (verifiedHash !== null && (password === undefined || !(await passwords.verify(verifiedHash, password))))
+        throw new AppError('FORBIDDEN', { detail: 'wrong password', text: 'The password is wrong.' });
+      const { userId, sessionId, sidHash } = caller;
+      await erasePerson(db, { userId, sessionId, verifiedHash, call: request.call });
       live.ended(sidHash);
     },
     async authenticate(authorization) {

@@ -4,7 +4,8 @@ import { aiViews, ensurePartitions, owedDocuments, refreshViews } from '@novax/d
 import type { Database } from '@novax/db/tx';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
 import { indexDocument } from '@novax/domain/documents/index-document';
-import type { Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
+import { recordErasures } from '@novax/domain/users/erase';
+import type { BlobStore, Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
 
@@ -14,6 +15,8 @@ export interface JobParts {
   readonly embedder: Embedder;
   readonly summarizer: Summarizer;
   readonly searchEngine: SearchEngine | null;
+  /** Null where the settings name none: what belongs outside the database waits. */
+  readonly blobs: BlobStore | null;
   readonly queue: JobQueue;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -41,6 +44,7 @@ const runners: Runners = {
       metrics.partitionRunway.set({ table: parent }, runwayDays);
     return 'ensured';
   },
+  'record-erasures': async ({ db, blobs }) => (blobs === null ? 'no store' : recordErasures({ db, blobs })),
   'reconcile-owed-work': (parts, payload) => reconcile(parts, payload.sinceS),
 };
 
