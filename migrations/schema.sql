@@ -1408,6 +1408,55 @@ create policy legal_holds_update_novax_api on public.legal_holds as permissive f
    FROM app.memberships m
   WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text))))));
 
+create table public.mails (
+  id uuid default gen_random_uuid() not null,
+  kind character varying not null,
+  email character varying not null,
+  email_normalized character varying not null,
+  user_id uuid,
+  invitation_id uuid,
+  status character varying default 'pending'::character varying not null,
+  attempts integer default 0 not null,
+  next_attempt_at timestamp with time zone default now() not null,
+  last_error character varying,
+  request_id character varying,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint mails_pkey PRIMARY KEY (id),
+  constraint fk_mails_invitation FOREIGN KEY (invitation_id) REFERENCES public.invitations(id) ON DELETE CASCADE,
+  constraint fk_mails_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_mails_email CHECK (((char_length((email)::text) >= 3) AND (char_length((email)::text) <= 254))),
+  constraint ck_mails_invitation CHECK ((((kind)::text = 'invitation'::text) = (invitation_id IS NOT NULL))),
+  constraint ck_mails_kind CHECK (((kind)::text = ANY ((ARRAY['verify-email'::character varying, 'reset-password'::character varying, 'invitation'::character varying, 'password-changed'::character varying, 'second-factor-changed'::character varying, 'account-linked'::character varying])::text[]))),
+  constraint ck_mails_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'sent'::character varying, 'dropped'::character varying, 'failed'::character varying])::text[])))
+);
+alter table public.mails owner to novax_owner;
+comment on table public.mails is 'Mails asked for and what became of them. One-time secrets are made by whoever sends the mail and stand nowhere in it here.';
+grant delete, select on table public.mails to novax_worker;
+grant insert on table public.mails to novax_definer;
+grant select on table public.mails to novax_backup;
+alter table public.mails enable row level security;
+alter table public.mails force row level security;
+comment on column public.mails.user_id is 'The person it is about; null where nobody may know yet whether there is one (reset-password) and for invitations.';
+comment on column public.mails.status is 'dropped: there was nobody to write to, or enough was written already; failed: given up after the last attempt.';
+grant update (status) on public.mails to novax_worker;
+grant update (attempts) on public.mails to novax_worker;
+comment on column public.mails.next_attempt_at is 'When it may be tried (again); moved ahead by whoever is at it, as a lease.';
+grant update (next_attempt_at) on public.mails to novax_worker;
+grant update (last_error) on public.mails to novax_worker;
+CREATE INDEX idx_mails_invitation_id ON public.mails USING btree (invitation_id);
+CREATE INDEX idx_mails_next_attempt_at ON public.mails USING btree (next_attempt_at) WHERE ((status)::text = 'pending'::text);
+CREATE INDEX idx_mails_updated_at ON public.mails USING btree (updated_at) WHERE ((status)::text <> 'pending'::text);
+CREATE INDEX idx_mails_user_id ON public.mails USING btree (user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.mails FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy mails_delete_novax_worker on public.mails as permissive for delete to novax_worker
+  using (true);
+create policy mails_select_novax_worker on public.mails as permissive for select to novax_worker
+  using (true);
+create policy mails_update_novax_worker on public.mails as permissive for update to novax_worker
+  using (true)
+  with check (true);
+
 create table public.metric_samples (
   id uuid default gen_random_uuid() not null,
   metric character varying not null,
@@ -3062,6 +3111,33 @@ $function$;
 alter function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) owner to novax_definer;
 comment on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) is 'Documents whose present text has no vectors of the model, or no summary, oldest first; p_since looks only at those changed that recently, null at all.';
 grant execute on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_kind = 'invitation' then
+    if not exists (
+      select from public.invitations i
+      join app.memberships m on m.org_id = i.org_id
+      where i.id = p_invitation_id and i.email_normalized = p_email_normalized
+        and m.user_id = private.current_user_id() and m.role in ('owner', 'admin')
+    ) then
+      raise exception 'no invitation of the current user''s organization' using errcode = 'insufficient_privilege';
+    end if;
+  elsif private.current_user_id() is not null then
+    perform private.require_self(p_user_id);
+  end if;
+  insert into public.mails (id, kind, email, email_normalized, user_id, invitation_id, request_id)
+  values (coalesce(p_id, gen_random_uuid()), p_kind, p_email, p_email_normalized, p_user_id, p_invitation_id, p_request_id);
+end
+$function$;
+alter function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) owner to novax_definer;
+comment on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) is 'Asks for a mail: about oneself, to whom an admin invited, or (signed out) to an address that may be nobody''s.';
+grant execute on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.refresh_ai_views()
  RETURNS void

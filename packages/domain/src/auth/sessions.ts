@@ -13,6 +13,7 @@ import {
   rotateRefreshToken,
   sessionByHash,
 } from '@novax/db/queries/auth';
+import { queueMail } from '@novax/db/queries/mails';
 import type { Database, SqlTx } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
 import { newId } from '@novax/runtime/ids';
@@ -51,7 +52,7 @@ function newSecret(): string {
   return randomBytes(32).toString('base64url');
 }
 
-/** Creates an account and signs it in, all or nothing. Throws ALREADY_EXISTS naming the field. */
+/** Creates an account, signs it in and owes it a link to confirm its address, all or nothing. Throws ALREADY_EXISTS naming the field. */
 export async function registerPerson(
   db: Database,
   input: { readonly email: string; readonly username: string; readonly passwordHash: string },
@@ -78,6 +79,7 @@ export async function registerPerson(
         call: origin.call,
       });
       const session = await openSession(tx, id, origin);
+      await queueMail(tx, { kind: 'verify-email', email, userId: id, requestId: origin.call.requestId });
       await emitPerson(tx, { type: 'user.registered', userId: id, payload: { userId: id }, call: origin.call });
       return { person, session };
     });
