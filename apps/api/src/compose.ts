@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
+import { createIdentityProviders } from '@novax/adapters/identity-providers';
+import { createOutbound } from '@novax/adapters/outbound';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
@@ -12,6 +14,7 @@ import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
 import type { EventBus } from '@novax/domain/ports';
 import { wakeSubject } from '@novax/contracts/events/envelope';
+import { createKeyring } from '@novax/runtime/keyring';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
@@ -73,6 +76,13 @@ export async function startApi(
     audience: env.JWT_AUDIENCE,
   });
   const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), passwords: createPasswords(), tokens });
+  const outbound = lifecycle.add(
+    'outbound requests',
+    createOutbound({ allow: env.OUTBOUND_ALLOW, timeoutMs: 10_000, bodyBytesMax: 1_000_000 }),
+    (it) => it.close(),
+  );
+  const identityProviders = createIdentityProviders(env.OIDC_PROVIDERS, outbound.fetch);
+  const keyring = createKeyring(env.KEY_ENCRYPTION_KEY);
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -80,7 +90,7 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
-    services: { db, auth, embedder, searchEngine, metrics },
+    services: { db, auth, embedder, identityProviders, keyring, metrics, searchEngine },
     lane,
     searchLane,
     limiter: redisRateLimiter(redis),

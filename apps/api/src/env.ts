@@ -1,4 +1,5 @@
 /** The API's settings, read once. */
+import { oidcProvidersSchema } from '@novax/adapters/oidc-settings';
 import { rateLimits } from '@novax/contracts/limits';
 import { portSchema, readEnv } from '@novax/runtime/env';
 import { keyringSchema } from '@novax/runtime/keyring';
@@ -13,6 +14,10 @@ const list = z
       .map((item) => item.trim())
       .filter((item) => item !== ''),
   );
+
+const originSchema = z
+  .url({ protocol: /^https?$/ })
+  .refine((text) => new URL(text).origin === text.replace(/\/$/, ''), 'must be an origin like http://127.0.0.1:3999');
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -33,6 +38,10 @@ const schema = z.object({
   JWT_AUDIENCE: z.string().default('novax-api'),
   /** Keys that seal what the database keeps for this process alone: base64 of 32 bytes each, comma-separated; the first seals. */
   KEY_ENCRYPTION_KEY: keyringSchema,
+  /** Identity providers that people can sign in with. */
+  OIDC_PROVIDERS: oidcProvidersSchema,
+  /** Origins of one's own network that may be asked for what others chose, such as an identity provider without a public address. */
+  OUTBOUND_ALLOW: list.pipe(z.array(originSchema)),
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),

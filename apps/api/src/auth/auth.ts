@@ -36,6 +36,8 @@ export interface Auth {
   ): Promise<IssuedTokens & { user: Person }>;
   /** Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords. */
   login(input: { email: string; password: string }, request: RequestFacts): Promise<IssuedTokens & { user: Person }>;
+  /** The tokens of a session that was opened otherwise. */
+  issue(userId: string, session: OpenedSession): Promise<IssuedTokens>;
   refresh(refreshToken: string, request: RequestFacts): Promise<IssuedTokens>;
   logout(caller: SessionCaller, request: RequestFacts): Promise<void>;
   /** The caller of `Authorization: Bearer …`. Throws UNAUTHENTICATED. */
@@ -119,6 +121,7 @@ export function createAuth(parts: {
         ...(await issue(account.id, session)),
       };
     },
+    issue,
     async refresh(refreshToken, request) {
       const renewed = await renewSession(db, refreshToken, request.call).catch(async (thrown: unknown) => {
         // A token used twice has ended its session; no process may go on believing in it.
