@@ -1589,19 +1589,51 @@ create table public.oauth_accounts (
 );
 alter table public.oauth_accounts owner to novax_owner;
 comment on table public.oauth_accounts is 'A person''s account at an OpenID Connect provider, named by the provider''s stable subject, never by address.';
-grant delete, insert, select on table public.oauth_accounts to novax_api;
+grant delete, insert, select on table public.oauth_accounts to novax_definer;
+grant insert, select on table public.oauth_accounts to novax_api;
 grant select on table public.oauth_accounts to novax_backup;
 alter table public.oauth_accounts enable row level security;
 alter table public.oauth_accounts force row level security;
+grant update (last_used_at) on public.oauth_accounts to novax_api;
 CREATE UNIQUE INDEX idx_oauth_accounts_provider_subject ON public.oauth_accounts USING btree (provider, subject);
 CREATE INDEX idx_oauth_accounts_user_id ON public.oauth_accounts USING btree (user_id);
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.oauth_accounts FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
-create policy oauth_accounts_delete_novax_api on public.oauth_accounts as permissive for delete to novax_api
-  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
 create policy oauth_accounts_insert_novax_api on public.oauth_accounts as permissive for insert to novax_api
   with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
 create policy oauth_accounts_select_novax_api on public.oauth_accounts as permissive for select to novax_api
   using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy oauth_accounts_update_novax_api on public.oauth_accounts as permissive for update to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.oauth_flows (
+  id uuid default gen_random_uuid() not null,
+  flow_hash bytea not null,
+  provider character varying not null,
+  secrets_ciphertext bytea not null,
+  key_id character varying not null,
+  link_user_id uuid,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint oauth_flows_pkey PRIMARY KEY (id),
+  constraint fk_oauth_flows_link_user FOREIGN KEY (link_user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_oauth_flows_flow_hash CHECK ((octet_length(flow_hash) = 32)),
+  constraint ck_oauth_flows_provider CHECK (((char_length((provider)::text) >= 1) AND (char_length((provider)::text) <= 64)))
+);
+alter table public.oauth_flows owner to novax_owner;
+comment on table public.oauth_flows is 'Sign-ins that are under way at an identity provider. A row goes with the first answer that names it, whatever comes of that.';
+grant delete, insert, select, update on table public.oauth_flows to novax_definer;
+grant select on table public.oauth_flows to novax_backup;
+alter table public.oauth_flows enable row level security;
+alter table public.oauth_flows force row level security;
+comment on column public.oauth_flows.flow_hash is 'SHA-256 of the secret that the browser which began it must bring back.';
+comment on column public.oauth_flows.secrets_ciphertext is 'State, nonce and code verifier, sealed by the application under the key named in key_id, bound to this row.';
+comment on column public.oauth_flows.link_user_id is 'The signed-in person who adds the provider to their account; null for a sign-in.';
+CREATE INDEX idx_oauth_flows_expires_at ON public.oauth_flows USING btree (expires_at);
+CREATE UNIQUE INDEX idx_oauth_flows_flow_hash ON public.oauth_flows USING btree (flow_hash);
+CREATE INDEX idx_oauth_flows_link_user_id ON public.oauth_flows USING btree (link_user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.oauth_flows FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 
 create table public.one_time_tokens (
   id uuid default gen_random_uuid() not null,
@@ -2616,6 +2648,29 @@ comment on function private.audit_system(p_actor_type character varying, p_actor
 grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) to novax_api;
 grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_link_user_id is not null then
+    perform private.require_self(p_link_user_id);
+  end if;
+  -- Whoever begins sweeps more than they leave, so that abandoned ones cannot pile up.
+  delete from public.oauth_flows
+  where id in (
+    select f.id from public.oauth_flows f where f.expires_at <= clock_timestamp() order by f.expires_at limit 100 for update skip locked
+  );
+  insert into public.oauth_flows (id, flow_hash, provider, secrets_ciphertext, key_id, link_user_id, expires_at)
+  values (p_id, p_flow_hash, p_provider, p_secrets_ciphertext, p_key_id, p_link_user_id, p_expires_at);
+end
+$function$;
+alter function private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone) owner to novax_definer;
+comment on function private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone) is 'Keeps a sign-in until it comes back, and removes some that never did; for linking, of oneself alone.';
+grant execute on function private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.change_password(p_user_id uuid, p_password_hash character varying)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3313,6 +3368,21 @@ $function$;
 alter function private.member_of(p_least character varying, p_column name) owner to novax_owner;
 comment on function private.member_of(p_least character varying, p_column name) is 'Condition: the row''s organization is one in which app.current_user_id has at least this role (and is app.current_org_id when set). Null, hence an error, for an unknown role.';
 
+CREATE OR REPLACE FUNCTION private.oauth_account_by_subject(p_provider character varying, p_subject character varying)
+ RETURNS TABLE(account_id uuid, user_id uuid, email character varying, username character varying, status character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select a.id, u.id, u.email, u.username, u.status
+  from public.oauth_accounts a
+  join public.users u on u.id = a.user_id
+  where a.provider = p_provider and a.subject = p_subject
+$function$;
+alter function private.oauth_account_by_subject(p_provider character varying, p_subject character varying) owner to novax_definer;
+comment on function private.oauth_account_by_subject(p_provider character varying, p_subject character varying) is 'The person behind a provider''s subject. The caller decides: active user.';
+grant execute on function private.oauth_account_by_subject(p_provider character varying, p_subject character varying) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.organization_ids()
  RETURNS TABLE(org_id uuid)
  LANGUAGE sql
@@ -3411,6 +3481,25 @@ $function$;
 alter function private.refuse_change() owner to novax_definer;
 comment on function private.refuse_change() is 'Stops UPDATE, DELETE and TRUNCATE whatever the grants say.';
 grant execute on function private.refuse_change() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_self(p_id);
+  -- '!' is the hash of no password.
+  insert into public.users (id, email, email_normalized, username, username_normalized, password_hash, email_verified_at)
+  values (p_id, p_email, p_email_normalized, p_username, p_username_normalized, '!', now());
+  insert into public.oauth_accounts (id, user_id, provider, subject, email, last_used_at)
+  values (p_account_id, p_id, p_provider, p_subject, p_email, now());
+end
+$function$;
+alter function private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying) owner to novax_definer;
+comment on function private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying) is 'Makes an account without a password for a person whose provider has verified their address. What is taken raises unique_violation on idx_users_email_normalized, idx_users_username_normalized or idx_oauth_accounts_provider_subject.';
+grant execute on function private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying)
  RETURNS TABLE(id uuid, email character varying, username character varying, status character varying, created_at timestamp with time zone)
@@ -3835,6 +3924,8 @@ grant execute on function private.sync_membership() to novax_owner;
 
 CREATE OR REPLACE FUNCTION private.touch_api_key(p_api_key_id uuid)
  RETURNS void
+CREATE OR REPLACE FUNCTION private.take_oauth_flow(p_flow_hash bytea)
+ RETURNS TABLE(id uuid, provider character varying, secrets_ciphertext bytea, key_id character varying, link_user_id uuid)
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3847,6 +3938,15 @@ $function$;
 alter function private.touch_api_key(p_api_key_id uuid) owner to novax_definer;
 comment on function private.touch_api_key(p_api_key_id uuid) is 'Notes that a key of the current person was used, once a minute at most; a creator need not be an admin any more.';
 grant execute on function private.touch_api_key(p_api_key_id uuid) to novax_api;
+  with taken as (
+    delete from public.oauth_flows f where f.flow_hash = p_flow_hash
+    returning f.id, f.provider, f.secrets_ciphertext, f.key_id, f.link_user_id, f.expires_at
+  )
+  select t.id, t.provider, t.secrets_ciphertext, t.key_id, t.link_user_id from taken t where t.expires_at > clock_timestamp()
+$function$;
+alter function private.take_oauth_flow(p_flow_hash bytea) owner to novax_definer;
+comment on function private.take_oauth_flow(p_flow_hash bytea) is 'A sign-in under way, once: of several concurrent callers the first gets it. Nothing for an unknown or expired one. The caller must COMMIT before acting on it.';
+grant execute on function private.take_oauth_flow(p_flow_hash bytea) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone)
  RETURNS timestamp with time zone
@@ -3862,6 +3962,37 @@ $function$;
 alter function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) owner to novax_definer;
 comment on function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) is 'Slides a live session''s idle end, never beyond its absolute end; null when it is over.';
 grant execute on function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.unlink_oauth_account(p_user_id uuid, p_account_id uuid)
+ RETURNS TABLE(outcome character varying, provider character varying)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_password_hash varchar;
+  v_provider varchar;
+begin
+  perform private.require_self(p_user_id);
+  -- One at a time per person, or two at once could each leave the other's as the way in.
+  select u.password_hash into v_password_hash from public.users u where u.id = p_user_id for update;
+  select a.provider into v_provider from public.oauth_accounts a where a.id = p_account_id and a.user_id = p_user_id;
+  if v_provider is null then
+    return query select 'unknown'::varchar, null::varchar;
+    return;
+  end if;
+  if v_password_hash = '!' and not exists (select from public.oauth_accounts a where a.user_id = p_user_id and a.id <> p_account_id) then
+    return query select 'only'::varchar, v_provider;
+    return;
+  end if;
+  delete from public.oauth_accounts a where a.id = p_account_id;
+  return query select 'unlinked'::varchar, v_provider;
+end
+$function$;
+alter function private.unlink_oauth_account(p_user_id uuid, p_account_id uuid) owner to novax_definer;
+comment on function private.unlink_oauth_account(p_user_id uuid, p_account_id uuid) is 'Takes a provider off one''s own account: unlinked, only (there is no password and no other provider) or unknown.';
+grant execute on function private.unlink_oauth_account(p_user_id uuid, p_account_id uuid) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.usage_for_current_org(p_metric character varying, p_from timestamp with time zone, p_to timestamp with time zone, p_bucket interval)
  RETURNS TABLE(bucket timestamp with time zone, samples bigint, total double precision, peak double precision)

@@ -4,6 +4,8 @@ import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
+import { createIdentityProviders } from '@novax/adapters/identity-providers';
+import { createOutbound } from '@novax/adapters/outbound';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
@@ -94,9 +96,10 @@ export async function startApi(
   );
   await live.start();
   const limiter = redisRateLimiter(redis);
+  const keyring = createKeyring(env.KEY_ENCRYPTION_KEY);
   const factors = createFactors({
     db,
-    keyring: createKeyring(env.KEY_ENCRYPTION_KEY),
+    keyring,
     limiter,
     perMinute: env.RATE_LIMITS['signIn'] ?? 0,
   });
@@ -108,6 +111,12 @@ export async function startApi(
     factors,
     apiKeys: createApiKeys({ db, lane, log }),
   });
+  const outbound = lifecycle.add(
+    'outbound requests',
+    createOutbound({ allow: env.OUTBOUND_ALLOW, timeoutMs: 10_000, bodyBytesMax: 1_000_000 }),
+    (it) => it.close(),
+  );
+  const identityProviders = createIdentityProviders(env.OIDC_PROVIDERS, outbound.fetch);
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -115,7 +124,7 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
-    services: { db, auth, factors, embedder, searchEngine, metrics },
+    services: { db, auth, factors, embedder, identityProviders, keyring, metrics, searchEngine },
     lane,
     searchLane,
     limiter,

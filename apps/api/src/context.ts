@@ -2,8 +2,9 @@
 import type { contract } from '@novax/contracts/api/contract';
 import type { HandlersOf } from '@novax/contracts/procedure';
 import type { Database, TenantTx } from '@novax/db/tx';
-import type { Embedder, SearchEngine } from '@novax/domain/ports';
+import type { Embedder, IdentityProviders, SearchEngine } from '@novax/domain/ports';
 import type { Reader } from '@novax/domain/reader';
+import type { Keyring } from '@novax/runtime/keyring';
 import type { Metrics } from '@novax/runtime/metrics';
 import type { Auth } from './auth/auth.ts';
 import type { Factors } from './auth/factors.ts';
@@ -15,6 +16,8 @@ export interface Services {
   readonly auth: Auth;
   readonly factors: Factors;
   readonly embedder: Embedder;
+  readonly identityProviders: IdentityProviders;
+  readonly keyring: Keyring;
   readonly metrics: Metrics;
   /** Null where none is configured; the database answers then. */
   readonly searchEngine: SearchEngine | null;

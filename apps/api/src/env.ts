@@ -1,5 +1,6 @@
 /** The API's settings, read once. */
 import { EnvError, portSchema, readEnv } from '@novax/runtime/env';
+import { oidcProvidersSchema } from '@novax/adapters/oidc-settings';
 import { keyringSchema } from '@novax/runtime/keyring';
 import { z } from 'zod';
 import { limitsSchema } from './limits-setting.ts';
@@ -18,6 +19,9 @@ const list = z
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && text !== 'null';
 }
+const originSchema = z
+  .url({ protocol: /^https?$/ })
+  .refine((text) => new URL(text).origin === text.replace(/\/$/, ''), 'must be an origin like http://127.0.0.1:3999');
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -40,6 +44,10 @@ const schema = z.object({
   JWT_AUDIENCE: z.string().default('novax-api'),
   /** Keys that seal what the database keeps for this process alone: base64 of 32 bytes each, comma-separated; the first seals. */
   KEY_ENCRYPTION_KEY: keyringSchema,
+  /** Identity providers that people can sign in with. */
+  OIDC_PROVIDERS: oidcProvidersSchema,
+  /** Origins of one's own network that may be asked for what others chose, such as an identity provider without a public address. */
+  OUTBOUND_ALLOW: list.pipe(z.array(originSchema)),
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),
