@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
+import { redisLoginGuard } from '@novax/adapters/login-guard';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
@@ -11,14 +12,17 @@ import { assertBoundByPolicies } from '@novax/db/powerless';
 import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
 import type { EventBus } from '@novax/domain/ports';
-import { wakeSubject } from '@novax/contracts/events/envelope';
+import { wakeMailSubject, wakeSubject } from '@novax/contracts/events/envelope';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { retry } from '@novax/runtime/retry';
+import { createAccounts } from './auth/accounts.ts';
 import { createAuth } from './auth/auth.ts';
+import { createPasswordPolicy } from './auth/password-policy.ts';
 import { createPasswords } from './auth/passwords.ts';
+import { createSignInGate } from './auth/sign-in-gate.ts';
 import { createTokens } from './auth/tokens.ts';
 import type { ApiEnv } from './env.ts';
 import { handlers } from './handlers/all.ts';
@@ -72,7 +76,13 @@ export async function startApi(
     issuer: env.JWT_ISSUER,
     audience: env.JWT_AUDIENCE,
   });
-  const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), passwords: createPasswords(), tokens });
+  const guards = {
+    passwords: createPasswords(),
+    policy: createPasswordPolicy(),
+    gate: createSignInGate({ guard: redisLoginGuard(redis, { tries: env.SIGN_IN_TRIES }), metrics }),
+  };
+  const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), tokens, ...guards });
+  const accounts = createAccounts({ db, auth, ...guards });
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -80,14 +90,17 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
-    services: { db, auth, embedder, searchEngine, metrics },
+    services: { db, auth, accounts, embedder, searchEngine, metrics },
     lane,
     searchLane,
     limiter: redisRateLimiter(redis),
     limits: env.RATE_LIMITS,
     metrics,
     log,
-    onCommit: () => bus()?.hint(wakeSubject),
+    onCommit: () => {
+      bus()?.hint(wakeSubject);
+      bus()?.hint(wakeMailSubject);
+    },
     checkOutput: env.CHECK_OUTPUT,
   });
 

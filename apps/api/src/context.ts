@@ -5,6 +5,7 @@ import type { Database, TenantTx } from '@novax/db/tx';
 import type { Embedder, SearchEngine } from '@novax/domain/ports';
 import type { Reader } from '@novax/domain/reader';
 import type { Metrics } from '@novax/runtime/metrics';
+import type { Accounts } from './auth/accounts.ts';
 import type { Auth } from './auth/auth.ts';
 import type { Caller, RequestFacts } from './request.ts';
 
@@ -12,6 +13,7 @@ import type { Caller, RequestFacts } from './request.ts';
 export interface Services {
   readonly db: Database;
   readonly auth: Auth;
+  readonly accounts: Accounts;
   readonly embedder: Embedder;
   readonly metrics: Metrics;
   /** Null where none is configured; the database answers then. */

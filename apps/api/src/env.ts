@@ -1,5 +1,5 @@
 /** The API's settings, read once. */
-import { rateLimits } from '@novax/contracts/limits';
+import { rateLimits, signInTries } from '@novax/contracts/limits';
 import { portSchema, readEnv } from '@novax/runtime/env';
 import { keyringSchema } from '@novax/runtime/keyring';
 import { z } from 'zod';
@@ -54,6 +54,21 @@ const schema = z.object({
       }
     })
     .transform((overrides): Readonly<Record<string, number>> => ({ ...rateLimits, ...overrides })),
+  /** Failed sign-ins, of one account and from one network, before the next must wait. */
+  SIGN_IN_TRIES: z
+    .string()
+    .default('{}')
+    .transform((text, context) => {
+      try {
+        return z
+          .strictObject({ account: z.int().min(1).optional(), network: z.int().min(1).optional() })
+          .parse(JSON.parse(text));
+      } catch {
+        context.addIssue('must be JSON like {"account":3,"network":10}');
+        return z.NEVER;
+      }
+    })
+    .transform(({ account = signInTries.account, network = signInTries.network }) => ({ account, network })),
   /** Parse answers as well as inputs; for tests and development. */
   CHECK_OUTPUT: z.stringbool().default(false),
   SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(10_000),

@@ -17,7 +17,9 @@ import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
 import { LRUCache } from 'lru-cache';
 import type { Caller, RequestFacts, SessionCaller } from '../request.ts';
+import type { PasswordPolicy } from './password-policy.ts';
 import type { Passwords } from './passwords.ts';
+import type { SignInGate } from './sign-in-gate.ts';
 import type { Tokens } from './tokens.ts';
 
 /** How long a process may go on believing a session that another has ended, milliseconds. */
@@ -34,10 +36,12 @@ export interface Auth {
     input: { email: string; username: string; password: string },
     request: RequestFacts,
   ): Promise<IssuedTokens & { user: Person }>;
-  /** Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords. */
+  /** Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords; RATE_LIMITED after too many of them. */
   login(input: { email: string; password: string }, request: RequestFacts): Promise<IssuedTokens & { user: Person }>;
   refresh(refreshToken: string, request: RequestFacts): Promise<IssuedTokens>;
   logout(caller: SessionCaller, request: RequestFacts): Promise<void>;
+  /** For sessions that were ended in the database: no process believes in them longer than a second. Hashes of their secret ids, hex. */
+  forgetSessions(sidHashes: readonly string[]): Promise<void>;
   /** The caller of `Authorization: Bearer …`. Throws UNAUTHENTICATED. */
   authenticate(authorization: string | undefined): Promise<Caller>;
 }
@@ -48,9 +52,11 @@ export function createAuth(parts: {
   readonly lane: ReadLane;
   readonly sessions: SessionCache;
   readonly passwords: Passwords;
+  readonly policy: PasswordPolicy;
+  readonly gate: SignInGate;
   readonly tokens: Tokens;
 }): Auth {
-  const { db, lane, sessions, passwords, tokens } = parts;
+  const { db, lane, sessions, passwords, policy, gate, tokens } = parts;
   const believed = new LRUCache<string, CachedSession>({ max: 10_000, ttl: beliefMs });
 
   async function issue(userId: string, session: OpenedSession): Promise<IssuedTokens> {
@@ -99,21 +105,28 @@ export function createAuth(parts: {
 
   return {
     async register(input, request) {
+      await policy.check(input.password, { ...input, field: 'password' });
       const passwordHash = await passwords.hash(input.password);
       const { person, session } = await registerPerson(
         db,
         { email: input.email, username: input.username, passwordHash },
         request,
       );
+      await gate.cleared(input.email, request.call);
       return { user: person, ...(await issue(person.id, session)) };
     },
     async login(input, request) {
+      await gate.enter(input.email, request.call);
       const account = await accountByEmail(db, input.email);
       const right = await passwords.verify(account?.passwordHash ?? null, input.password);
       if (account === null || !right || account.status !== 'active') {
         throw new AppError('UNAUTHENTICATED', { detail: 'sign-in refused', text: 'E-mail or password is wrong.' });
       }
-      const session = await signIn(db, account.id, request);
+      const { passwordHash: hash } = account;
+      // Too busy to hash it anew is no reason to refuse: the next sign-in does it.
+      const newHash = passwords.isCurrent(hash) ? null : await passwords.hash(input.password).catch(() => null);
+      const session = await signIn(db, account.id, { ...request, password: { hash, newHash } });
+      await gate.right(input.email, request.call);
       return {
         user: { id: account.id, email: account.email, username: account.username },
         ...(await issue(account.id, session)),
@@ -132,6 +145,9 @@ export function createAuth(parts: {
       const session = await storedSession(sidHash);
       await endSession(db, { userId: caller.userId, sidHash, sessionId: session.sessionId }, request.call);
       await forget(caller.sidHash);
+    },
+    async forgetSessions(sidHashes) {
+      await Promise.all(sidHashes.map(forget));
     },
     async authenticate(authorization) {
       const jwt = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization ?? '')?.[1];
