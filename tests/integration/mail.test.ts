@@ -176,8 +176,8 @@ test(
       }, slow);
       waits.push(put.wait_s);
       await admin.query('update mails set next_attempt_at = now(), last_error = null where id = $1', [put.id]);
-    // Every write wakes whoever sends mails, so the test need not wait for the next look.
-    await call(api.url, 'auth.requestPasswordReset', { input: { email: `${unique('nobody')}@example.test` } });
+      // Every write wakes whoever sends mails, so the test need not wait for the next look.
+      await call(api.url, 'auth.requestPasswordReset', { input: { email: `${unique('nobody')}@example.test` } });
     }
     expect(waits).toEqual([15, 30, 60, 120, 240, 480, 960]);
     expect(await settled(email, 'failed')).toMatchObject([{ attempts: 8 }]);

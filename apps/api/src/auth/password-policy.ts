@@ -12,6 +12,8 @@ export interface PasswordPolicy {
 const productName = 'novax';
 /** What must be left of a password once names are taken out of it; fewer characters are guessed at once. */
 const ownCharactersMin = 8;
+/** What fingers and children run through; a part of any, forwards or backwards, is no secret. */
+const runs = ['1234567890', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiopasdfghjklzxcvbnm', 'qazwsxedcrfvtgbyhnujmikolp'];
 /** Shorter names stand in too many words to mean anything. */
 const nameCharactersMin = 3;
 
@@ -41,11 +43,16 @@ function refuse(field: string, message: string): never {
   });
 }
 
-/** True for a common password as it is, in capitals, with digits and punctuation around it, or said more than once. */
+/** True for a common password as it is, in capitals, with digits and punctuation around it, or said more than once, and for a run of keys. */
 function isCommon(password: string, common: ReadonlySet<string>): boolean {
   const lower = password.toLowerCase();
   const bare = lower.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');
-  return [lower, bare].some((text) => common.has(text) || saysAgain(text, common));
+  return isRun(lower) || [lower, bare].some((text) => common.has(text) || saysAgain(text, common));
+}
+
+function isRun(text: string): boolean {
+  const backwards = [...text].toReversed().join('');
+  return runs.some((run) => [text, backwards].some((part) => run.repeat(part.length / run.length + 2).includes(part)));
 }
 
 /** True for something common, or too short to matter, repeated to make up the whole. */

@@ -25,6 +25,10 @@ test.each([
   'dragondragondragon',
   'dragon1dragon1',
   'aaaaaaaaaaaa',
+  '1234567890123',
+  '987654321098',
+  'ghijklmnopqr',
+  'QwertyuiopAs',
   'abcabcabcabcabc',
 ])('%s is refused as common', async (password) => {
   expect(await verdict(password)).toBe('refused');
