@@ -1,6 +1,5 @@
 /** A real SMTP server in this process that keeps what it is sent, and can misbehave. */
 import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
 import { SMTPServer } from 'smtp-server';
 
 export interface SmtpSink extends AsyncDisposable {
@@ -9,6 +8,8 @@ export interface SmtpSink extends AsyncDisposable {
   readonly mails: readonly { readonly from: string; readonly to: readonly string[]; readonly raw: string }[];
   /** Answers the next messages with a refusal. */
   refuse(times: number): void;
+  /** Keeps the next messages and never answers. */
+  keepWaiting(times: number): void;
 }
 
 /** Listens on loopback. With `user` it takes mails of that user alone; `offersTls` says whether it offers STARTTLS. */
@@ -17,6 +18,7 @@ export async function smtpSink(
 ): Promise<SmtpSink> {
   const mails: { from: string; to: string[]; raw: string }[] = [];
   let refusals = 0;
+  let silences = 0;
   const server = new SMTPServer({
     authOptional: options.user === undefined,
     allowInsecureAuth: true,
@@ -27,15 +29,22 @@ export async function smtpSink(
       else done(new Error('wrong user or password'));
     },
     onData(stream, session, done) {
-      void text(stream).then((raw) => {
+      const chunks: Buffer[] = [];
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+      stream.on('end', () => {
         if (refusals > 0) {
           refusals -= 1;
           return done(Object.assign(new Error('try later'), { responseCode: 451 }));
         }
         const { mailFrom, rcptTo } = session.envelope;
+        const raw = Buffer.concat(chunks).toString('utf8');
         mails.push({ from: mailFrom === false ? '' : mailFrom.address, to: rcptTo.map(({ address }) => address), raw });
+        if (silences > 0) {
+          silences -= 1;
+          return undefined;
+        }
         return done();
-      }, done);
+      });
     },
   });
   server.on('error', () => undefined);
@@ -46,6 +55,7 @@ export async function smtpSink(
     port: typeof address === 'object' && address !== null ? address.port : 0,
     mails,
     refuse: (times) => void (refusals = times),
+    keepWaiting: (times) => void (silences = times),
     [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
   };
 }

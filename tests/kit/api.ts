@@ -67,6 +67,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       organization: 1_000_000,
       ...options.rateLimits,
     },
+    // One network is all that tests come from.
+    SIGN_IN_TRIES: { account: 3, network: 1_000_000 },
     CHECK_OUTPUT: true,
     SHUTDOWN_DEADLINE_MS: 10_000,
     ...options.env,

@@ -6,6 +6,7 @@ import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { createIdentityProviders } from '@novax/adapters/identity-providers';
 import { createOutbound } from '@novax/adapters/outbound';
+import { redisLoginGuard } from '@novax/adapters/login-guard';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
@@ -14,7 +15,7 @@ import { assertBoundByPolicies } from '@novax/db/powerless';
 import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
 import type { EventBus } from '@novax/domain/ports';
-import { wakeSubject } from '@novax/contracts/events/envelope';
+import { wakeMailSubject, wakeSubject } from '@novax/contracts/events/envelope';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createKeyring } from '@novax/runtime/keyring';
@@ -22,11 +23,14 @@ import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { retry } from '@novax/runtime/retry';
 import { createApiKeys } from './auth/api-keys.ts';
-import { createAuth } from './auth/auth.ts';
 import { createFactors } from './auth/factors.ts';
 import { createLiveSessions } from './auth/live-sessions.ts';
-import { createPasswords } from './auth/passwords.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
+import { createAccounts } from './auth/accounts.ts';
+import { createAuth } from './auth/auth.ts';
+import { createPasswordPolicy } from './auth/password-policy.ts';
+import { createPasswords } from './auth/passwords.ts';
+import { createSignInGate } from './auth/sign-in-gate.ts';
 import type { ApiEnv } from './env.ts';
 import { handlers } from './handlers/all.ts';
 import { createChain } from './invoke.ts';
@@ -103,14 +107,20 @@ export async function startApi(
     limiter,
     perMinute: env.RATE_LIMITS['signIn'] ?? 0,
   });
+  const guards = {
+    passwords: createPasswords(),
+    policy: createPasswordPolicy(),
+    gate: createSignInGate({ guard: redisLoginGuard(redis, { tries: env.SIGN_IN_TRIES }), metrics }),
+  };
   const auth = createAuth({
     db,
     live,
-    passwords: createPasswords(),
+    ...guards,
     tokens,
     factors,
     apiKeys: createApiKeys({ db, lane, log }),
   });
+  const accounts = createAccounts({ db, live, ...guards });
   const outbound = lifecycle.add(
     'outbound requests',
     createOutbound({ allow: env.OUTBOUND_ALLOW, timeoutMs: 10_000, bodyBytesMax: 1_000_000 }),
@@ -124,14 +134,17 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
-    services: { db, auth, factors, embedder, identityProviders, keyring, metrics, searchEngine },
+    services: { db, auth, accounts, factors, embedder, identityProviders, keyring, metrics, searchEngine },
     lane,
     searchLane,
     limiter,
     limits: env.RATE_LIMITS,
     metrics,
     log,
-    onCommit: () => bus()?.hint(wakeSubject),
+    onCommit: () => {
+      bus()?.hint(wakeSubject);
+      bus()?.hint(wakeMailSubject);
+    },
     checkOutput: env.CHECK_OUTPUT,
   });
 

@@ -6,6 +6,7 @@ import type { Embedder, IdentityProviders, SearchEngine } from '@novax/domain/po
 import type { Reader } from '@novax/domain/reader';
 import type { Keyring } from '@novax/runtime/keyring';
 import type { Metrics } from '@novax/runtime/metrics';
+import type { Accounts } from './auth/accounts.ts';
 import type { Auth } from './auth/auth.ts';
 import type { Factors } from './auth/factors.ts';
 import type { Caller, RequestFacts } from './request.ts';
@@ -15,6 +16,7 @@ export interface Services {
   readonly db: Database;
   readonly auth: Auth;
   readonly factors: Factors;
+  readonly accounts: Accounts;
   readonly embedder: Embedder;
   readonly identityProviders: IdentityProviders;
   readonly keyring: Keyring;

@@ -1,6 +1,7 @@
 /** The API's settings, read once. */
 import { EnvError, portSchema, readEnv } from '@novax/runtime/env';
 import { oidcProvidersSchema } from '@novax/adapters/oidc-settings';
+import { signInTries } from '@novax/contracts/limits';
 import { keyringSchema } from '@novax/runtime/keyring';
 import { z } from 'zod';
 import { limitsSchema } from './limits-setting.ts';
@@ -69,6 +70,21 @@ const schema = z.object({
   /** Proxies whose X-Forwarded-For is believed: a number of hops; 0 believes nobody. */
   TRUST_PROXY: z.coerce.number().int().min(0).max(10).default(0),
   RATE_LIMITS: limitsSchema,
+  /** Failed sign-ins, of one account and from one network, before the next must wait. */
+  SIGN_IN_TRIES: z
+    .string()
+    .default('{}')
+    .transform((text, context) => {
+      try {
+        return z
+          .strictObject({ account: z.int().min(1).optional(), network: z.int().min(1).optional() })
+          .parse(JSON.parse(text));
+      } catch {
+        context.addIssue('must be JSON like {"account":3,"network":10}');
+        return z.NEVER;
+      }
+    })
+    .transform(({ account = signInTries.account, network = signInTries.network }) => ({ account, network })),
   /** Parse answers as well as inputs; for tests and development. */
   CHECK_OUTPUT: z.stringbool().default(false),
   SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(10_000),

@@ -16,7 +16,9 @@ import type { Caller, RequestFacts, SessionCaller } from '../request.ts';
 import type { ApiKeys } from './api-keys.ts';
 import type { Factors } from './factors.ts';
 import type { LiveSessions } from './live-sessions.ts';
+import type { PasswordPolicy } from './password-policy.ts';
 import type { Passwords } from './passwords.ts';
+import type { SignInGate } from './sign-in-gate.ts';
 import type { Tokens } from './tokens.ts';
 
 /** What stands in place of a hash for people who sign in with a provider alone. */
@@ -35,7 +37,7 @@ export interface Auth {
   ): Promise<IssuedTokens & { user: Person }>;
   /**
    * Throws UNAUTHENTICATED, alike and as slowly for unknown people and wrong passwords, and for a wrong code of the second factor;
-   * SECOND_FACTOR_REQUIRED when only the code is missing.
+   * SECOND_FACTOR_REQUIRED when only the code is missing; RATE_LIMITED after too many failures.
    */
   login(
     input: { email: string; password: string; code?: string | undefined },
@@ -60,11 +62,13 @@ export function createAuth(parts: {
   readonly db: Database;
   readonly live: LiveSessions;
   readonly passwords: Passwords;
+  readonly policy: PasswordPolicy;
+  readonly gate: SignInGate;
   readonly tokens: Tokens;
   readonly factors: Factors;
   readonly apiKeys: ApiKeys;
 }): Auth {
-  const { db, live, passwords, tokens, factors, apiKeys } = parts;
+  const { db, live, passwords, policy, gate, tokens, factors, apiKeys } = parts;
 
   async function issue(userId: string, session: OpenedSession): Promise<IssuedTokens> {
     const { accessToken, expiresAt } = await tokens.sign({ userId, sid: session.sid }, systemClock.now());
@@ -73,22 +77,29 @@ export function createAuth(parts: {
 
   return {
     async register(input, request) {
+      await policy.check(input.password, { ...input, field: 'password' });
       const passwordHash = await passwords.hash(input.password);
       const { person, session } = await registerPerson(
         db,
         { email: input.email, username: input.username, passwordHash },
         request,
       );
+      await gate.cleared(input.email, request.call);
       return { user: person, ...(await issue(person.id, session)) };
     },
     async login(input, request) {
+      await gate.enter(input.email, request.call);
       const account = await accountByEmail(db, input.email);
       const right = await passwords.verify(account?.passwordHash ?? null, input.password);
       const known = account !== null && right && account.status === 'active';
       if (!known || !(await factors.admit(account.id, input.code, request.call))) {
         throw new AppError('UNAUTHENTICATED', { detail: 'sign-in refused', text: 'E-mail or password is wrong.' });
       }
-      const session = await signIn(db, account.id, request);
+      const { passwordHash: hash } = account;
+      // Too busy to hash it anew is no reason to refuse: the next sign-in does it.
+      const newHash = passwords.isCurrent(hash) ? null : await passwords.hash(input.password).catch(() => null);
+      const session = await signIn(db, account.id, { ...request, password: { hash, newHash } });
+      await gate.right(input.email, request.call);
       return {
         user: { id: account.id, email: account.email, username: account.username },
         ...(await issue(account.id, session)),

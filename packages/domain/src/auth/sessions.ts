@@ -14,6 +14,7 @@ import {
   sessionByHash,
 } from '@novax/db/queries/auth';
 import { queueMail } from '@novax/db/queries/mails';
+import { confirmPassword } from '@novax/db/queries/passwords';
 import type { Database, SqlTx } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
 import { newId } from '@novax/runtime/ids';
@@ -117,9 +118,27 @@ export async function accountByEmail(db: Database, email: string): Promise<Accou
   };
 }
 
-/** Signs in a person whose password was verified. */
-export function signIn(db: Database, userId: string, origin: Origin): Promise<OpenedSession> {
-  return db.person(userId, (tx) => openSession(tx, userId, origin));
+/** A password that was verified against the hash the account had then. */
+export interface VerifiedPassword {
+  readonly hash: string;
+  /** The same password hashed as it is done now; null when the stored hash is as good. */
+  readonly newHash: string | null;
+}
+
+/** Signs in a person who was verified. Throws UNAUTHENTICATED when the password that proved it has been replaced meanwhile. */
+export function signIn(
+  db: Database,
+  userId: string,
+  origin: Origin & { readonly password?: VerifiedPassword },
+): Promise<OpenedSession> {
+  return db.person(userId, async (tx) => {
+    const { password } = origin;
+    if (password !== undefined) {
+      const [row] = await tx.sql(confirmPassword, [userId, password.hash, password.newHash]);
+      if (row?.confirmed !== true) throw new AppError('UNAUTHENTICATED', { detail: 'the password has been replaced' });
+    }
+    return openSession(tx, userId, origin);
+  });
 }
 
 /** Opens a session within `tx`, with its audit row, for an active person who was authenticated. Throws FORBIDDEN for any other. */
