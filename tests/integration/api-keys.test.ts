@@ -151,6 +151,24 @@ test('a key acts in its own organization alone, where its maker reads and writes
   expect(found.data, found.text).toMatchObject({ hits: [] });
 });
 
+test("the database itself hides a person's other memberships from what names one organization, as every call by a key does", async () => {
+  const { person, organizationId } = await makeOwner();
+  const { id: second } = await makeOrganization(person.client);
+  await using runtime = await connect(api.database.url('novax_api'));
+  const seen = async (orgId: string): Promise<string[]> => {
+    await runtime.query(
+      `select set_config('app.current_user_id', $1, false), set_config('app.current_org_id', $2, false)`,
+      [person.id, orgId],
+    );
+    const { rows: found } = await runtime.query<{ org_id: string }>('select org_id from app.memberships');
+    return found.map((row) => row.org_id).toSorted();
+  };
+  expect(await seen(organizationId)).toEqual([organizationId]);
+  expect(await seen(second)).toEqual([second]);
+  expect(await seen('')).toEqual([organizationId, second].toSorted());
+  expect(await seen(world.ids.organizationId)).toEqual([]);
+});
+
 test('what a key does is on record with its maker and with the key, in the trail and in the event', async () => {
   const { person, projectId, id, authorization } = await makeOwner(['document:write']);
   const created = await call(api.url, 'documents.create', {

@@ -13,6 +13,7 @@ import { startTestApi, type TestApi } from '../kit/api.ts';
 import { codeOf, wrongCodeOf } from '../kit/authenticator.ts';
 import { type Answer, call } from '../kit/call.ts';
 import { connect } from '../kit/database.ts';
+import { eventually } from '../kit/eventually.ts';
 import { expectError } from '../kit/guarantees.ts';
 
 let api: TestApi;
@@ -168,9 +169,18 @@ test('of 20 confirmations at once one turns the factor on, and its ten codes are
   expect(rows.map((row) => row.code_hash).toSorted()).toEqual(hashes.toSorted());
 });
 
-test('of enrolments at once one secret is left, and a confirmation goes by it', async () => {
+test('changes of one person’s factor wait for one another, so that of enrolments at once one secret is left', async () => {
   const person = await newPerson(api);
-  const made = await Promise.all(Array.from({ length: 8 }, () => person.client.auth.enrolTotp.mutate({})));
+  await using holder = await connect(api.database.adminUrl);
+  await holder.query('begin');
+  await holder.query('select from users where id = $1 for no key update', [person.id]);
+  const enrolments = Promise.all(Array.from({ length: 3 }, () => person.client.auth.enrolTotp.mutate({})));
+  await eventually(async () => {
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    expect((await admin.query(waiting)).rowCount).toBe(3);
+  });
+  await holder.query('commit');
+  const made = await enrolments;
   const { rowCount } = await admin.query('select from totp_factors where user_id = $1', [person.id]);
   expect(rowCount).toBe(1);
   const outcomes: boolean[] = [];
