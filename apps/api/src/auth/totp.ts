@@ -18,8 +18,10 @@ export function totpSetup(secret: Uint8Array, account: string): { secret: string
   return { secret: totp.secret.base32, uri: totp.toString() };
 }
 
-/** Number of the time step whose code this is, at most one away from the present; null for a wrong code. Takes as long for both. */
+/** Number of the time step whose code this is, at most one away from the present; null for a wrong code. */
 export function totpStep(secret: Uint8Array, code: string, now: Date): number | null {
+  // The comparison below throws for what has six characters and more bytes.
+  if (!/^\d{6}$/.test(code)) return null;
   const totp = generator(secret);
   const timestamp = now.getTime();
   const delta = totp.validate({ token: code, timestamp, window });

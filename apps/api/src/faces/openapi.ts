@@ -71,7 +71,11 @@ function build(): Record<string, unknown> {
       schemas: book.components,
       responses,
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'An access token of `POST /auth/login`.' },
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'An access token of `POST /auth/login`, or an API key.',
+        },
       },
     },
   };

@@ -14,7 +14,7 @@ test('a key begins with its prefix, has 43 secret characters and a checksum, and
 
 test('the checksum is the CRC-32 that a scanner can compute: fixed for a fixed text', () => {
   const body = `nvx_00000000_${'A'.repeat(43)}`;
-  expect(isKeyText(`${body}DH5T-g`)).toBe(true);
+  expect(isKeyText(`${body}lu_xVg`)).toBe(true);
 });
 
 test('a text that differs in any one place is no key', () => {
