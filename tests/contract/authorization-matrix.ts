@@ -183,6 +183,11 @@ export const matrix: Matrix = {
     delete: writers,
   },
   search: { query: readers },
-  apiKeys: { create: admins, list: adminsRead, revoke: hidden },
+  apiKeys: {
+    // A key passes on no scope that it has not itself.
+    create: { ...admins, keyWithScope: 'FORBIDDEN' },
+    list: adminsRead,
+    revoke: hidden,
+  },
   audit: { list: adminsRead, export: adminsRead, verify: adminsRead },
 };

@@ -116,6 +116,13 @@ export async function makeCell(parts: CellParts, actor: ActorKind, scopes: reado
   };
 }
 
+/** Value of the Authorization header of a new session of somebody, made without their password. */
+export async function newSession(parts: Pick<CellParts, 'api' | 'admin'>, userId: string): Promise<string> {
+  const sid = secret();
+  await parts.admin.query(insertSession(randomUUID(), { person: userId, sid, over: false }));
+  return `Bearer ${await accessToken(parts.api, { userId, sid })}`;
+}
+
 const names = [
   'owner',
   'caller',
