@@ -49,6 +49,19 @@ const updateRole = statement<Membership>(
   `update org_members set role = $3, version = version + 1 where org_id = $1::uuid and user_id = $2::uuid returning id, role, version`,
 );
 
+/** Revokes the live keys that a member made in the transaction's organization; only those who manage keys can. */
+export function revokeKeysOf(
+  tx: TenantTx,
+  userId: string,
+): Promise<readonly { readonly id: string; readonly name: string; readonly prefix: string }[]> {
+  return tx.sql(revokeKeys, [tx.orgId, userId]);
+}
+const revokeKeys = statement<{ id: string; name: string; prefix: string }>(
+  'revoke_keys_of_member',
+  `update api_keys set status = 'revoked', revoked_at = now()
+    where org_id = $1::uuid and creator_id = $2::uuid and status = 'active' returning id, name, prefix`,
+);
+
 /** Ends a membership, and with it the member's keys and open offers (by trigger); null for an owner and for somebody who is no member. */
 export async function deleteMembership(tx: TenantTx, userId: string): Promise<Membership | null> {
   const [row] = await tx.sql(deleteMember, [tx.orgId, userId]);

@@ -1,13 +1,16 @@
 /** What can be done to a membership: another role, removal, and leaving. */
-import { roleMay, type Role } from '@novax/contracts/permissions';
+import type { Role } from '@novax/contracts/permissions';
 import { difference } from '@novax/db/audit';
-import { deleteMembership, holdMembers, membershipOf, readMember, setMemberRole } from '@novax/db/queries/members';
+import { deleteMembership, membershipOf, readMember, revokeKeysOf, setMemberRole } from '@novax/db/queries/members';
 import type { TenantTx } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
+import { holdAsManager } from './hold.ts';
+import { withdrawPending } from './invitations.ts';
 
 /**
- * Gives somebody else another role; the role they have already changes nothing. Nobody changes their own, so that no admin shuts themselves out by
- * mistake. Throws NOT_FOUND for somebody who is no member, CONFLICT for the owner and for oneself, FORBIDDEN for an actor who is no admin any more.
+ * Gives somebody else another role, and withdraws an invitation that would give them yet another; the role they have already changes nothing. Nobody
+ * changes their own, so that no admin shuts themselves out by mistake.
+ * Throws NOT_FOUND for somebody who is no member, CONFLICT for the owner and for oneself, FORBIDDEN for an actor who is no admin any more.
  */
 export async function updateRole(
   tx: TenantTx,
@@ -20,6 +23,7 @@ export async function updateRole(
   if (userId === tx.actor.userId)
     throw new AppError('CONFLICT', { detail: 'own role', text: 'Nobody changes their own role; ask another admin.' });
   if (before.role !== role) {
+    await withdrawPending(tx, (await readMember(tx, userId)).email);
     const after = await setMemberRole(tx, userId, role);
     if (after === null) throw new AppError('NOT_FOUND', { detail: `user ${userId} is no member` });
     tx.emit('member.updated', { memberId: after.id, userId, role }, after);
@@ -35,10 +39,20 @@ export async function updateRole(
  */
 export async function removeMember(tx: TenantTx, userId: string): Promise<{ ok: true }> {
   await holdAsManager(tx);
+  const { email, role } = await readMember(tx, userId);
+  if (role === 'owner') throw mustHandOver();
+  await withdrawPending(tx, email);
+  for (const { id, name, prefix } of await revokeKeysOf(tx, userId)) {
+    const before = { name, prefix, status: 'active' };
+    tx.audit({ action: 'delete', entityType: 'api_keys', entityId: id, before, after: { status: 'revoked' } });
+  }
   return endMembership(tx, userId);
 }
 
-/** Ends the actor's own membership. Throws CONFLICT for the owner, NOT_FOUND when somebody else was faster. */
+/**
+ * Ends the actor's own membership; the database ends their keys and invitations, which not every role can see.
+ * Throws CONFLICT for the owner, NOT_FOUND when somebody else was faster.
+ */
 export function leaveOrganization(tx: TenantTx): Promise<{ ok: true }> {
   // Takes no hold of the organization, which only its admins may: the row itself keeps a transfer to this person and their leaving apart.
   return endMembership(tx, tx.actor.userId ?? '');
@@ -60,13 +74,6 @@ async function endMembership(tx: TenantTx, userId: string): Promise<{ ok: true }
     after: null,
   });
   return { ok: true };
-}
-
-/** From here on nobody else changes who belongs to the organization, nor what the actor may do. */
-export async function holdAsManager(tx: TenantTx): Promise<void> {
-  const role = await holdMembers(tx);
-  if (!roleMay(role, 'member:manage'))
-    throw new AppError('FORBIDDEN', { detail: `${role} may not manage members any more` });
 }
 
 function mustHandOver(): AppError {

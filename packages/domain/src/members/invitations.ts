@@ -22,7 +22,7 @@ import { AppError } from '@novax/runtime/errors';
 import { newId } from '@novax/runtime/ids';
 import { secretHash } from '../auth/sessions.ts';
 import type { Reader } from '../reader.ts';
-import { holdAsManager } from './commands.ts';
+import { holdAsManager } from './hold.ts';
 
 /** How long an invitation can be accepted. */
 const invitationMs = 7 * 24 * 60 * 60 * 1000;
@@ -44,7 +44,7 @@ export async function invite(
       detail: 'address outside the allowed domains',
       issues: [{ path: 'email', message: 'The organization admits addresses of its own domains alone.' }],
     });
-  for (const { id, status } of await tx.sql(endPendingInvitation, [tx.orgId, address])) ended(tx, id, status);
+  await withdrawPending(tx, address);
   const id = newId();
   const expiresAt = new Date(tx.now.getTime() + invitationMs);
   const [row] = await tx.sql(insertInvitation, [id, tx.orgId, tx.actor.userId, email, address, role, expiresAt]);
@@ -84,7 +84,13 @@ export async function revokeInvitation(tx: TenantTx, id: string): Promise<{ ok: 
   return { ok: true };
 }
 
-/** An invitation ends pending: once, so version 2 of its events. */
+/** Ends the pending invitation of an address, if there is one. */
+export async function withdrawPending(tx: TenantTx, email: string): Promise<void> {
+  const rows = await tx.sql(endPendingInvitation, [tx.orgId, email.toLowerCase()]);
+  for (const { id, status } of rows) ended(tx, id, status);
+}
+
+/** An invitation is pending no more: once, so version 2 of its events. */
 function ended(tx: TenantTx, id: string, status: string): void {
   if (status === 'revoked') tx.emit('invitation.revoked', { invitationId: id }, { id, version: 2 });
   const changed = difference({ status: 'pending' }, { status });
