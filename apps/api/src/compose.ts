@@ -1,22 +1,26 @@
 /** Builds the API from its settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { createAnchorStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
 import { redisSessionCache } from '@novax/adapters/sessions';
+import { createPersonKeys } from '@novax/db/person-keys';
 import { assertBoundByPolicies } from '@novax/db/powerless';
 import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
 import type { EventBus } from '@novax/domain/ports';
 import { wakeSubject } from '@novax/contracts/events/envelope';
+import { createKeyring } from '@novax/runtime/keyring';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { retry } from '@novax/runtime/retry';
+import { createSigner } from '@novax/runtime/signing';
 import { createAuth } from './auth/auth.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createTokens } from './auth/tokens.ts';
@@ -41,9 +45,10 @@ export async function startApi(
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
   const onEmbed = (model: string, seconds: number): void => metrics.embeddingDuration.observe({ model }, seconds);
+  const personKeys = createPersonKeys(createKeyring(env.KEY_ENCRYPTION_KEY));
   const db = lifecycle.add(
     'database',
-    await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
+    await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery, personKeys }),
     (it) => it.close(),
   );
   const lane = lifecycle.add('read lane', openReadLane({ url: env.DATABASE_URL, onQuery }), (it) => it.close());
@@ -80,7 +85,16 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
-    services: { db, auth, embedder, searchEngine, metrics },
+    services: {
+      db,
+      auth,
+      embedder,
+      searchEngine,
+      metrics,
+      personKeys,
+      signer: createSigner(env.AUDIT_SIGNING_KEY),
+      anchors: createAnchorStore(env),
+    },
     lane,
     searchLane,
     limiter: redisRateLimiter(redis),

@@ -91,7 +91,7 @@ export function createChain(options: ChainOptions): Chain {
     // Reads that every member may make need no look at the role: the policies show members their rows and nobody else's.
     const orgId = row.tx === 'write' || isGated(row) ? await gate(row, input, reader) : namedOrganization(input);
     if (caller !== null && orgId !== null) await limit('organization', orgId);
-    if (row.tx === 'read') return call<ReadContext>(procedure, { reader }, input);
+    if (row.tx === 'read') return call<ReadContext>(procedure, { reader, services }, input);
     if (row.tx === 'none') {
       const answer = await call<OpenContext>(procedure, { services, request, caller, reader }, input);
       if (row.kind === 'mutation') options.onCommit();
@@ -103,7 +103,7 @@ export function createChain(options: ChainOptions): Chain {
         ? { type: 'api_key', userId: caller.userId, apiKeyId: caller.apiKeyId }
         : { type: 'user', userId: reader.userId };
     const answer = await services.db.tenant({ orgId, actor, call: request.call }, (tx) =>
-      call<WriteContext>(procedure, { tx }, input),
+      call<WriteContext>(procedure, { tx, services }, input),
     );
     options.onCommit();
     return answer;

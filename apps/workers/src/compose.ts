@@ -1,5 +1,6 @@
 /** Builds the workers from their settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
+import { createAnchorStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { connectJobWorker } from '@novax/adapters/job-worker';
@@ -14,11 +15,13 @@ import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
+import { createSigner } from '@novax/runtime/signing';
 import type { WorkersEnv } from './env.ts';
 import { fanOutConsumer } from './fan-out.ts';
 import { reconcile, runJob } from './jobs/run-job.ts';
 import { startRelay } from './relay.ts';
 import { startSchedules } from './schedules.ts';
+import { startSeals } from './seals.ts';
 
 /** Jobs of each queue that run at once in this process; embedding is bound by one core. */
 const concurrency: Readonly<Record<QueueName, number>> = {
@@ -56,6 +59,7 @@ export async function startWorkers(
     await connectJobQueue({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log }),
     (it) => it.close(),
   );
+  const signer = createSigner(env.AUDIT_SIGNING_KEY);
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -82,7 +86,8 @@ export async function startWorkers(
       dims: embedder.dims,
     });
     const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log });
-    const jobParts = { db, modelId, embedder, summarizer, searchEngine, queue, metrics, log };
+    const anchors = createAnchorStore(env);
+    const jobParts = { db, modelId, embedder, summarizer, searchEngine, queue, signer, anchors, metrics, log };
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,
@@ -138,6 +143,7 @@ export async function startWorkers(
   }
   if (has('relay'))
     lifecycle.add('relay', startRelay({ url: env.DATABASE_WORKER_URL, bus, log, metrics }), (it) => it());
+  if (has('seals')) lifecycle.add('seals', startSeals({ db, bus, signer, log, metrics }), (it) => it());
 
   const server = createMetricsServer({ metrics, ready });
   server.listen(env.METRICS_PORT, env.HOST);

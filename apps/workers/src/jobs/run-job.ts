@@ -2,11 +2,13 @@
 import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
 import { aiViews, ensurePartitions, owedDocuments, refreshViews } from '@novax/db/queries/upkeep';
 import type { Database } from '@novax/db/tx';
+import { anchorHeads } from '@novax/domain/audit/anchors';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
 import { indexDocument } from '@novax/domain/documents/index-document';
-import type { Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
+import type { BlobStore, Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
+import type { Signer } from '@novax/runtime/signing';
 
 export interface JobParts {
   readonly db: Database;
@@ -15,6 +17,9 @@ export interface JobParts {
   readonly summarizer: Summarizer;
   readonly searchEngine: SearchEngine | null;
   readonly queue: JobQueue;
+  readonly signer: Signer;
+  /** Where the audit trail's heads are anchored; null where no place is named. */
+  readonly anchors: BlobStore | null;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -40,6 +45,12 @@ const runners: Runners = {
     for (const { parent, runwayDays } of await ensurePartitions(db))
       metrics.partitionRunway.set({ table: parent }, runwayDays);
     return 'ensured';
+  },
+  async 'anchor-audit'({ db, anchors, signer, log }) {
+    if (anchors === null) return 'no store';
+    const { heads, held } = await anchorHeads({ db, store: anchors, signer });
+    if (!held) log.debug({ heads }, 'audit anchors are not held by an object lock');
+    return heads;
   },
   'reconcile-owed-work': (parts, payload) => reconcile(parts, payload.sinceS),
 };
