@@ -42,7 +42,7 @@ export interface Restored {
 }
 
 /** Rows of these come with the migrations; the backup's replace them. */
-const SEEDED = ['embedding_models'];
+const SEEDED = ['embedding_models', 'audit_horizon'];
 
 /**
  * Verifies the backup, makes the schema of its version from the local migration files, and loads everything in one transaction that ends only
@@ -74,7 +74,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
   await refuseRows(client, [...shapes.values()]);
   // Without triggers and foreign-key checks: what they would do is in the rows already, and a snapshot agrees with itself.
   await client.query('set local session_replication_role = replica');
-  for (const table of SEEDED) await client.query(`delete from public.${table}`);
+  for (const { shape } of pairs) if (SEEDED.includes(shape.name)) await client.query(`delete from ${qualified(shape)}`);
   await makePartitions(client, manifest);
   for (const [index, { entry }] of pairs.entries()) {
     signal?.throwIfAborted();
@@ -97,6 +97,8 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     await assertEqual(client, pair);
   }
   await refreshViews(client);
+  // Last, so that what was compared is what was saved.
+  if (pairs.some(({ shape }) => shape.name === 'audit_horizon')) await client.query('call private.start_audit_epoch()');
   await client.query('commit');
   say('statistics', 0.97);
   await client.query('analyze');
