@@ -106,6 +106,7 @@ function sharedSettings(namespace: string, options: TestApiOptions) {
   return {
     HOST: '127.0.0.1',
     METRICS_PORT: 0,
+    AUDIT_SIGNING_KEY: randomBytes(32).toString('base64'),
     LOG_LEVEL: 'silent',
     QUEUE_REDIS_URL: queueRedisUrl,
     NATS_URL: natsUrl,

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
+import { createAnchorStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { createIdentityProviders } from '@novax/adapters/identity-providers';
@@ -11,6 +12,7 @@ import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
 import { redisSessionCache } from '@novax/adapters/sessions';
+import { createPersonKeys } from '@novax/db/person-keys';
 import { assertBoundByPolicies } from '@novax/db/powerless';
 import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
@@ -27,6 +29,7 @@ import { createFactors } from './auth/factors.ts';
 import { createLiveSessions } from './auth/live-sessions.ts';
 import { createTokens, type Tokens } from './auth/tokens.ts';
 import { createAccounts } from './auth/accounts.ts';
+import { createSigner } from '@novax/runtime/signing';
 import { createAuth } from './auth/auth.ts';
 import { createPasswordPolicy } from './auth/password-policy.ts';
 import { createPasswords } from './auth/passwords.ts';
@@ -56,9 +59,10 @@ export async function startApi(
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
   const onEmbed = (model: string, seconds: number): void => metrics.embeddingDuration.observe({ model }, seconds);
+  const personKeys = createPersonKeys(createKeyring(env.KEY_ENCRYPTION_KEY));
   const db = lifecycle.add(
     'database',
-    await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
+    await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery, personKeys }),
     (it) => it.close(),
   );
   const lane = lifecycle.add('read lane', openReadLane({ url: env.DATABASE_URL, onQuery }), (it) => it.close());
@@ -134,7 +138,20 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
-    services: { db, auth, accounts, factors, embedder, identityProviders, keyring, metrics, searchEngine },
+    services: {
+      db,
+      auth,
+      accounts,
+      factors,
+      embedder,
+      identityProviders,
+      keyring,
+      metrics,
+      searchEngine,
+      personKeys,
+      signer: createSigner(env.AUDIT_SIGNING_KEY),
+      anchors: createAnchorStore(env),
+    },
     lane,
     searchLane,
     limiter,

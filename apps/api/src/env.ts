@@ -2,7 +2,9 @@
 import { EnvError, portSchema, readEnv } from '@novax/runtime/env';
 import { oidcProvidersSchema } from '@novax/adapters/oidc-settings';
 import { signInTries } from '@novax/contracts/limits';
+import { anchorStoreSettings } from '@novax/adapters/blobs';
 import { keyringSchema } from '@novax/runtime/keyring';
+import { signingKeysSchema } from '@novax/runtime/signing';
 import { z } from 'zod';
 import { limitsSchema } from './limits-setting.ts';
 
@@ -49,6 +51,9 @@ const schema = z.object({
   OIDC_PROVIDERS: oidcProvidersSchema,
   /** Origins of one's own network that may be asked for what others chose, such as an identity provider without a public address. */
   OUTBOUND_ALLOW: list.pipe(z.array(originSchema)),
+  /** Keys of the audit chains' heads, here to check them: base64 of 32 bytes each, comma-separated. */
+  AUDIT_SIGNING_KEY: signingKeysSchema,
+  ...anchorStoreSettings,
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),

@@ -1,5 +1,7 @@
 /** The workers' settings, read once. */
+import { anchorStoreSettings } from '@novax/adapters/blobs';
 import { portSchema, readEnv } from '@novax/runtime/env';
+import { signingKeysSchema } from '@novax/runtime/signing';
 import { z } from 'zod';
 import { workerRoles } from './roles.ts';
 
@@ -21,6 +23,9 @@ const schema = z.object({
     .string()
     .regex(/^[A-Za-z0-9]{1,32}$/)
     .optional(),
+  /** Keys that sign the heads of the audit chains: base64 of 32 bytes each, comma-separated; the first signs. */
+  AUDIT_SIGNING_KEY: signingKeysSchema,
+  ...anchorStoreSettings,
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),
