@@ -9,6 +9,7 @@ import type { Actor, CallInfo } from './actor.ts';
 import { auditValues, insertAudit, type AuditEntry } from './audit.ts';
 import { entities } from './entities/work.ts';
 import { isTransient, toDatabaseError } from './errors.ts';
+import { reclaimLostConnections } from './lost-connections.ts';
 import { eventValues, insertEvents, pendingEvent, type PendingEvent } from './outbox.ts';
 import type { PersonKeys, PersonSealer } from './person-keys.ts';
 import type { Scope } from './scope.ts';
@@ -82,7 +83,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     clientUrl: options.url,
     entities,
     pool: { min: 0, max: options.poolMax, idleTimeoutMillis: 30_000 },
-    driverOptions: { connectionTimeoutMillis: 2_000, application_name: 'novax' },
+    driverOptions: {
+      connectionTimeoutMillis: 2_000,
+      application_name: 'novax',
+      onPoolCreated: reclaimLostConnections,
+    },
     // Identity maps must never be shared between calls.
     allowGlobalContext: false,
     implicitTransactions: true,

@@ -101,6 +101,33 @@ export const ALLOWED: readonly Allowance[] = [
     'ai.mv_ai_*',
   ),
   ...allow(
+    'rls-disabled',
+    'bookkeeping of the migrator, which no runtime role may touch',
+    'public.schema_migrations',
+    'public.schema_migration_files',
+  ),
+  ...allow(
+    'policy-always-true',
+    'has no reader but the worker, which handles every organization’s',
+    'public.events.*_novax_worker',
+    'public.inbox.*_novax_worker',
+    'public.dead_letters.*_novax_worker',
+  ),
+  ...allow(
+    'policy-always-true',
+    'the worker sweeps what expired, whoever it belongs to',
+    'public.sessions.*_novax_worker',
+    'public.idempotency_keys.*_novax_worker',
+  ),
+  ...allow(
+    'policy-always-true',
+    'holds nothing of any tenant',
+    'public.embedding_models.*',
+    'public.metric_samples.*_novax_worker',
+    'public.backup_runs.*',
+    'public.background_migrations.*',
+  ),
+  ...allow(
     'rls-without-policy',
     'closed to every runtime role on purpose: named functions alone reach it',
     'public.oauth_flows',
