@@ -34,9 +34,8 @@ drop table public.audit_horizon;
 
 drop index public.idx_audit_log_epoch_xact_id;
 comment on column public.audit_log.ip_address is null;
-revoke insert (api_key_id, sealed) on public.audit_log from novax_api, novax_worker;
+revoke insert (sealed) on public.audit_log from novax_api, novax_worker;
 alter table public.audit_log
   drop column sealed,
-  drop column api_key_id,
   drop column epoch,
   drop column xact_id;

@@ -6,12 +6,10 @@ alter table public.audit_log add column xact_id xid8 not null default pg_current
 comment on column public.audit_log.xact_id is 'Transaction that wrote the row; nobody but the default may say it.';
 alter table public.audit_log add column epoch integer not null default 1;
 comment on column public.audit_log.epoch is 'Counts the clusters that the trail has lived in: transaction numbers begin anew in each, a restore raises the default.';
-alter table public.audit_log add column api_key_id uuid;
-comment on column public.audit_log.api_key_id is 'The API key that was used, when one was. No foreign key: the record outlives the key.';
 alter table public.audit_log add column sealed jsonb;
 comment on column public.audit_log.sealed is 'Values sealed with the actor''s key: ip, the full address. Null where there is none, or nobody to seal it for.';
 comment on column public.audit_log.ip_address is 'The caller''s network, 24 bits of an IPv4 address and 48 of an IPv6 one.';
-grant insert (api_key_id, sealed) on public.audit_log to novax_api, novax_worker;
+grant insert (sealed) on public.audit_log to novax_api, novax_worker;
 
 -- The product has no installed base: the table is small wherever this runs.
 -- squawk-ignore require-concurrent-index-creation
