@@ -51,8 +51,8 @@ function isCommon(password: string, common: ReadonlySet<string>): boolean {
 }
 
 function isRun(text: string): boolean {
-  const backwards = [...text].toReversed().join('');
-  return runs.some((run) => [text, backwards].some((part) => run.repeat(part.length / run.length + 2).includes(part)));
+  const backwards = text.split('').toReversed().join('');
+  return [text, backwards].some((part) => runs.some((run) => run.repeat(part.length / run.length + 2).includes(part)));
 }
 
 /** True for something common, or too short to matter, repeated to make up the whole. */
