@@ -4,7 +4,7 @@ import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addMember, newPerson, unique, type Person } from '../kit/actors.ts';
 import { startTestApi, type TestApi } from '../kit/api.ts';
-import { call, type Answer } from '../kit/call.ts';
+import { answerOf, call, type Answer } from '../kit/call.ts';
 import { connect } from '../kit/database.ts';
 import { eventually } from '../kit/eventually.ts';
 import { novax } from '../ops/run-novax.ts';
@@ -45,8 +45,9 @@ async function signInAgain(person: Person, userAgent = 'another device'): Promis
     headers: { 'content-type': 'application/json', 'user-agent': userAgent },
     body: JSON.stringify({ email: person.email, password: person.password }),
   });
-  const { result } = await response.json();
-  return { authorization: `Bearer ${result.data.accessToken}` };
+  // The contract's own output, checked by the API before it was sent.
+  const { accessToken } = (await answerOf(response)).data as { accessToken: string };
+  return { authorization: `Bearer ${accessToken}` };
 }
 
 /**

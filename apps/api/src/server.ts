@@ -6,6 +6,7 @@ import { errorTable } from '@novax/contracts/errors';
 import type { ReadyLine } from '@novax/runtime/ready';
 import { AppError, toAppError } from '@novax/runtime/errors';
 import express from 'express';
+import { drain } from './faces/body.ts';
 import { requestFacts } from './faces/facts.ts';
 import { openApiDocument } from './faces/openapi.ts';
 import { docsPage, docsPolicy } from './faces/docs.ts';
@@ -81,6 +82,7 @@ export function createApiServer(options: ServerOptions): Server | TlsServer {
   const headers = Object.entries(options.strictTransport ? { ...fixedHeaders, ...strictTransport } : fixedHeaders);
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     for (const [name, value] of headers) response.setHeader(name, value);
+    if (!methods.has(request.method ?? '')) return refuseMethod(request, response, trustedHops);
     if (allowOrigin(request, response, options.corsOrigins)) return;
     if (thin(request, response)) return;
     if (request.url === '/') return void response.writeHead(302, { location: '/docs' }).end();
@@ -102,6 +104,15 @@ export function createApiServer(options: ServerOptions): Server | TlsServer {
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
   return server;
+}
+
+/** No face answers any other; some of what stands behind them cannot even be handed one. */
+const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+function refuseMethod(request: IncomingMessage, response: ServerResponse, trustedHops: number): void {
+  const error = new AppError('METHOD_NOT_SUPPORTED', { detail: `${request.method} is nobody's` });
+  answerUnhandled({ request, response }, { thrown: error, trustedHops });
+  drain(request);
 }
 
 /** What Express throws itself is a path that cannot be decoded; anything else is ours. */

@@ -1,4 +1,5 @@
 /** TLS where this process ends it itself: version 1.3 alone, and a pair of certificate and key that may be replaced while it serves. */
+import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:https';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
@@ -14,6 +15,9 @@ export interface TlsPair {
 
 /** What a server is made with, or given anew. Throws when certificate and key cannot be read or do not belong together. */
 export function tlsOptions({ cert, key }: TlsPair): SecureContextOptions {
+  // Checked here: a context takes an empty certificate or key for none, and every handshake fails.
+  if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)))
+    throw new Error('the private key is not that of the certificate');
   const options: SecureContextOptions = { cert, key, minVersion: 'TLSv1.3' };
   createSecureContext(options);
   return options;

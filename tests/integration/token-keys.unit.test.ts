@@ -10,25 +10,28 @@ import fc from 'fast-check';
 import { SignJWT, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { watchFiles } from '../watched-files.ts';
-import { createAuth, type Auth } from './auth.ts';
-import { createLiveSessions } from './live-sessions.ts';
-import { createPasswords } from './passwords.ts';
-import { createTokens, type Tokens } from './tokens.ts';
+import { watchFiles } from '../../apps/api/src/watched-files.ts';
+import { createAuth, type Auth } from '../../apps/api/src/auth/auth.ts';
+import { createLiveSessions } from '../../apps/api/src/auth/live-sessions.ts';
+import { createPasswords } from '../../apps/api/src/auth/passwords.ts';
+import { createTokens, type Tokens } from '../../apps/api/src/auth/tokens.ts';
+import { quiet } from '../kit/quiet.ts';
 
-async function newKey(kid: string): Promise<JWK> {
+async function newKey(kid: string): Promise<JWK & AnyKey> {
   const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
   return { ...(await exportJWK(privateKey)), kid, alg: 'EdDSA' };
 }
 
-const jwks = (...keys: JWK[]): string => JSON.stringify({ keys });
-const tokensOf = (...keys: JWK[]): Promise<Tokens> =>
+/** As it may stand in a file, right or wrong. */
+type AnyKey = Readonly<Record<string, unknown>>;
+const jwks = (...keys: AnyKey[]): string => JSON.stringify({ keys });
+const tokensOf = (...keys: AnyKey[]): Promise<Tokens> =>
   createTokens({ privateKeys: jwks(...keys), issuer: 'novax', audience: 'novax-api' });
 const somebody = { userId: '018f4b6a-1111-7000-8000-000000000001', sid: 's'.repeat(43) };
 const kidOf = (jwt: string): unknown => JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString()).kid;
 
-let first: JWK;
-let second: JWK;
+let first: JWK & AnyKey;
+let second: JWK & AnyKey;
 beforeAll(async () => {
   [first, second] = [await newKey('first'), await newKey('second')];
 });
@@ -137,7 +140,7 @@ describe('whatever stands in an Authorization header', () => {
     const db = await openDatabase({ url: nowhere, poolMax: 1 });
     const lane = openReadLane({ url: nowhere });
     const sessions = fakeSessionCache(systemClock);
-    const live = createLiveSessions({ lane, feedLane: lane, sessions, log: pino({ level: 'silent' }) });
+    const live = createLiveSessions({ lane, feedLane: lane, sessions, log: quiet });
     auth = createAuth({ db, live, passwords: createPasswords(), tokens });
     closeAll = async () => {
       await lane.close();
