@@ -1,5 +1,6 @@
 /** The API's settings, read once. */
 import { oidcProvidersSchema } from '@novax/adapters/oidc-settings';
+import { outboundAllowSchema } from '@novax/adapters/outbound-settings';
 import { rateLimits } from '@novax/contracts/limits';
 import { portSchema, readEnv } from '@novax/runtime/env';
 import { keyringSchema } from '@novax/runtime/keyring';
@@ -14,10 +15,6 @@ const list = z
       .map((item) => item.trim())
       .filter((item) => item !== ''),
   );
-
-const originSchema = z
-  .url({ protocol: /^https?$/ })
-  .refine((text) => new URL(text).origin === text.replace(/\/$/, ''), 'must be an origin like http://127.0.0.1:3999');
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -41,7 +38,7 @@ const schema = z.object({
   /** Identity providers that people can sign in with. */
   OIDC_PROVIDERS: oidcProvidersSchema,
   /** Origins of one's own network that may be asked for what others chose, such as an identity provider without a public address. */
-  OUTBOUND_ALLOW: list.pipe(z.array(originSchema)),
+  OUTBOUND_ALLOW: outboundAllowSchema,
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),
