@@ -3,6 +3,7 @@ import { EnvError, portSchema, readEnv } from '@novax/runtime/env';
 import { oidcProvidersSchema } from '@novax/adapters/oidc-settings';
 import { signInTries } from '@novax/contracts/limits';
 import { anchorStoreSettings } from '@novax/adapters/blobs';
+import { outboundAllowSchema } from '@novax/adapters/outbound-settings';
 import { keyringSchema } from '@novax/runtime/keyring';
 import { signingKeysSchema } from '@novax/runtime/signing';
 import { z } from 'zod';
@@ -22,9 +23,6 @@ const list = z
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && text !== 'null';
 }
-const originSchema = z
-  .url({ protocol: /^https?$/ })
-  .refine((text) => new URL(text).origin === text.replace(/\/$/, ''), 'must be an origin like http://127.0.0.1:3999');
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -50,7 +48,7 @@ const schema = z.object({
   /** Identity providers that people can sign in with. */
   OIDC_PROVIDERS: oidcProvidersSchema,
   /** Origins of one's own network that may be asked for what others chose, such as an identity provider without a public address. */
-  OUTBOUND_ALLOW: list.pipe(z.array(originSchema)),
+  OUTBOUND_ALLOW: outboundAllowSchema,
   /** Keys of the audit chains' heads, here to check them: base64 of 32 bytes each, comma-separated. */
   AUDIT_SIGNING_KEY: signingKeysSchema,
   ...anchorStoreSettings,

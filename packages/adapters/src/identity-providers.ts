@@ -123,14 +123,15 @@ async function discover(provider: OidcProvider, fetch: Outbound['fetch']): Promi
   }
 }
 
-/** The provider's answer: nothing but the redirect URI as registered, and a query with no parameter twice. Throws UNAUTHENTICATED. */
+/** The provider's answer: at the redirect URI letter by letter, and with no parameter twice. Throws UNAUTHENTICATED. */
 function answerAt({ redirectUri }: OidcProvider, callbackUrl: string): URL {
-  const query = callbackUrl.startsWith(`${redirectUri}?`) ? callbackUrl.slice(redirectUri.length + 1) : undefined;
-  if (query === undefined || query.includes('#')) throw unconfirmed('the callback is not at the redirect URI');
-  const parameters = new URLSearchParams(query);
-  if (new Set(parameters.keys()).size !== parameters.size) throw unconfirmed('a parameter stands twice');
-  const answer = new URL(redirectUri);
-  answer.search = parameters.toString();
+  // What no browser shows as its address would be mended silently by the parser.
+  const plain = /^[\x21-\x7e]+$/.test(callbackUrl) && !callbackUrl.includes('#');
+  if (!plain || !callbackUrl.startsWith(`${redirectUri}?`))
+    throw unconfirmed('the callback is not at the redirect URI');
+  const answer = new URL(callbackUrl);
+  if (new Set(answer.searchParams.keys()).size !== answer.searchParams.size)
+    throw unconfirmed('a parameter stands twice');
   return answer;
 }
 

@@ -158,8 +158,9 @@ async function responseOf(answer: Dispatcher.ResponseData, bodyBytesMax: number)
   let size = 0;
   for await (const chunk of body) {
     // Bytes, since no encoding was set on the stream.
-    chunks.push(chunk as Uint8Array);
-    size += (chunk as Uint8Array).length;
+    const bytes = chunk as Uint8Array;
+    chunks.push(bytes);
+    size += bytes.length;
     // Leaving the loop destroys the stream, and the connection with it.
     if (size > bodyBytesMax) throw new Error(`the body is longer than ${bodyBytesMax} bytes`);
   }
