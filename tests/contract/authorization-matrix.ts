@@ -140,8 +140,8 @@ export const matrix: Matrix = {
     me: own('OK'),
     updateProfile: own('OK'),
     exportData: own('OK'),
-    // An owner hands over first.
-    erase: own('OK', { otherTenant: 'CONFLICT', owner: 'CONFLICT', ownerOfSuspended: 'CONFLICT' }),
+    // An owner hands over first; the one of another tenant is alone there.
+    erase: own('OK', { owner: 'CONFLICT', ownerOfSuspended: 'CONFLICT' }),
   },
   organizations: {
     create: own('OK'),
