@@ -581,6 +581,31 @@ create policy attachments_update_novax_worker on public.attachments as permissiv
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
   with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
 
+create table public.audit_horizon (
+  id smallint default 1 not null,
+  epoch integer default 1 not null,
+  next_xact xid8 default '0'::xid8 not null,
+  prior_epoch integer,
+  prior_xact xid8,
+  anchored_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint audit_horizon_pkey PRIMARY KEY (id),
+  constraint ck_audit_horizon_prior CHECK (((prior_epoch IS NULL) = (prior_xact IS NULL))),
+  constraint ck_audit_horizon_single CHECK ((id = 1))
+);
+alter table public.audit_horizon owner to novax_owner;
+comment on table public.audit_horizon is 'How far the trail is sealed: one row, which only the functions of the seals read and write.';
+grant select on table public.audit_horizon to novax_backup;
+grant select, update on table public.audit_horizon to novax_definer;
+alter table public.audit_horizon enable row level security;
+alter table public.audit_horizon force row level security;
+comment on column public.audit_horizon.next_xact is 'Every row of this epoch whose transaction is below is under a seal.';
+comment on column public.audit_horizon.prior_epoch is 'After a restore: the epoch whose rows from prior_xact on are still to be sealed; null once they are.';
+comment on column public.audit_horizon.anchored_at is 'When the heads of all chains were last written to the store outside the database.';
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON public.audit_horizon FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.audit_horizon FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+
 create table public.audit_log (
   id bigint generated always as identity not null,
   org_id uuid,
@@ -594,7 +619,10 @@ create table public.audit_log (
   ip_address inet,
   request_id character varying,
   created_at timestamp with time zone default now() not null,
+  xact_id xid8 default pg_current_xact_id() not null,
+  epoch integer default 1 not null,
   api_key_id uuid,
+  sealed jsonb,
   constraint audit_log_pkey PRIMARY KEY (id, created_at),
   constraint ck_audit_log_action CHECK (((action)::text = ANY ((ARRAY['create'::character varying, 'update'::character varying, 'delete'::character varying, 'access'::character varying])::text[]))),
   constraint ck_audit_log_actor CHECK (((actor_id IS NOT NULL) OR ((actor_type)::text = ANY ((ARRAY['ai'::character varying, 'system'::character varying])::text[])))),
@@ -603,7 +631,7 @@ create table public.audit_log (
 ) partition by RANGE (created_at);
 alter table public.audit_log owner to novax_owner;
 comment on table public.audit_log is 'Who did what to what, and when. Rows are never changed; they leave only by detaching a month that was archived and verified.';
-grant insert on table public.audit_log to novax_definer;
+grant insert, select on table public.audit_log to novax_definer;
 grant select on table public.audit_log to novax_api;
 grant select on table public.audit_log to novax_backup;
 grant select on table public.audit_log to novax_readonly;
@@ -631,16 +659,23 @@ grant insert (old_value) on public.audit_log to novax_worker;
 comment on column public.audit_log.new_value is 'Changed fields after; the same rules.';
 grant insert (new_value) on public.audit_log to novax_api;
 grant insert (new_value) on public.audit_log to novax_worker;
+comment on column public.audit_log.ip_address is 'The caller''s network, 24 bits of an IPv4 address and 48 of an IPv6 one.';
 grant insert (ip_address) on public.audit_log to novax_api;
 grant insert (ip_address) on public.audit_log to novax_worker;
 grant insert (request_id) on public.audit_log to novax_api;
 grant insert (request_id) on public.audit_log to novax_worker;
-comment on column public.audit_log.api_key_id is 'The API key that was used, where one was. No foreign key: the record outlives the key.';
+comment on column public.audit_log.xact_id is 'Transaction that wrote the row; nobody but the default may say it.';
+comment on column public.audit_log.epoch is 'Counts the clusters that the trail has lived in: transaction numbers begin anew in each, a restore raises the default.';
+comment on column public.audit_log.api_key_id is 'The API key that was used, when one was. No foreign key: the record outlives the key.';
 grant insert (api_key_id) on public.audit_log to novax_api;
 grant insert (api_key_id) on public.audit_log to novax_worker;
+comment on column public.audit_log.sealed is 'Values sealed with the actor''s key: ip, the full address. Null where there is none, or nobody to seal it for.';
+grant insert (sealed) on public.audit_log to novax_api;
+grant insert (sealed) on public.audit_log to novax_worker;
 CREATE INDEX idx_audit_log_actor_id_created_at ON ONLY public.audit_log USING btree (actor_id, created_at);
 CREATE INDEX idx_audit_log_created_at ON ONLY public.audit_log USING brin (created_at);
 CREATE INDEX idx_audit_log_entity_type_entity_id_created_at ON ONLY public.audit_log USING btree (entity_type, entity_id, created_at);
+CREATE INDEX idx_audit_log_epoch_xact_id ON ONLY public.audit_log USING btree (epoch, xact_id);
 CREATE INDEX idx_audit_log_org_id_created_at_id ON ONLY public.audit_log USING btree (org_id, created_at, id);
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER refuse_row_change BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
@@ -673,25 +708,37 @@ create table public.audit_seals (
   key_id character varying not null,
   anchored_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
+  epoch integer not null,
+  from_xact xid8 not null,
+  to_xact xid8 not null,
+  row_ids bigint[] not null,
+  row_hashes bytea not null,
   constraint audit_seals_pkey PRIMARY KEY (id),
   constraint ck_audit_seals_hash CHECK (((octet_length(previous_hash) = 32) AND (octet_length(hash) = 32))),
-  constraint ck_audit_seals_range CHECK (((last_audit_id >= first_audit_id) AND (row_count > 0) AND (seal_no > 0)))
+  constraint ck_audit_seals_range CHECK (((last_audit_id >= first_audit_id) AND (row_count > 0) AND (seal_no > 0))),
+  constraint ck_audit_seals_rows CHECK (((cardinality(row_ids) = row_count) AND (octet_length(row_hashes) = (32 * row_count)) AND (to_xact > from_xact)))
 );
 alter table public.audit_seals owner to novax_owner;
 comment on table public.audit_seals is 'Batches of audit rows sealed into one hash chain per organization (and one for rows without), heads signed and anchored outside the database.';
-grant insert, select on table public.audit_seals to novax_worker;
+grant insert, select on table public.audit_seals to novax_definer;
 grant select on table public.audit_seals to novax_api;
 grant select on table public.audit_seals to novax_backup;
 grant select on table public.audit_seals to novax_readonly;
+grant select on table public.audit_seals to novax_worker;
 alter table public.audit_seals enable row level security;
 alter table public.audit_seals force row level security;
-comment on column public.audit_seals.hash is 'SHA-256 over previous_hash and the hashes of the batch''s rows.';
+comment on column public.audit_seals.hash is 'SHA-256 over previous_hash, the seal''s own fields, and ids and hashes of its rows.';
+comment on column public.audit_seals.signature is 'Ed25519 over the hash, by the key named in key_id.';
 comment on column public.audit_seals.anchored_at is 'When the head was written to the store outside the database.';
-grant update (anchored_at) on public.audit_seals to novax_worker;
+grant update (anchored_at) on public.audit_seals to novax_definer;
+comment on column public.audit_seals.epoch is 'Of the rows; from_xact up to but not including to_xact are transactions of that epoch.';
+comment on column public.audit_seals.row_ids is 'Ids of the sealed rows, ascending.';
+comment on column public.audit_seals.row_hashes is 'Their hashes by private.audit_row_hash, 32 bytes each, in the same order.';
+CREATE INDEX idx_audit_seals_chain_epoch_to_xact ON public.audit_seals USING btree (chain, epoch, to_xact);
 CREATE UNIQUE INDEX idx_audit_seals_chain_seal_no ON public.audit_seals USING btree (chain, seal_no);
 CREATE INDEX idx_audit_seals_org_id_created_at ON public.audit_seals USING btree (org_id, created_at);
-create policy audit_seals_insert_novax_worker on public.audit_seals as permissive for insert to novax_worker
-  with check ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON public.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_update BEFORE UPDATE OF id, org_id, seal_no, first_audit_id, last_audit_id, row_count, previous_hash, hash, signature, key_id, created_at, epoch, from_xact, to_xact, row_ids, row_hashes ON public.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 create policy audit_seals_select_novax_api on public.audit_seals as permissive for select to novax_api
   using ((org_id = ANY (ARRAY( SELECT m.org_id
    FROM app.memberships m
@@ -700,9 +747,6 @@ create policy audit_seals_select_novax_readonly on public.audit_seals as permiss
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
 create policy audit_seals_select_novax_worker on public.audit_seals as permissive for select to novax_worker
   using ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
-create policy audit_seals_update_novax_worker on public.audit_seals as permissive for update to novax_worker
-  using ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))))
-  with check ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
 
 create table public.background_migrations (
   id uuid default gen_random_uuid() not null,
@@ -1803,6 +1847,7 @@ create table public.person_keys (
 alter table public.person_keys owner to novax_owner;
 comment on table public.person_keys is 'The key that seals one person''s fields in audit snapshots. Erasing a person destroys the key; the audit rows and their seals stay.';
 grant insert, select on table public.person_keys to novax_api;
+grant insert, select on table public.person_keys to novax_definer;
 grant select on table public.person_keys to novax_backup;
 alter table public.person_keys enable row level security;
 alter table public.person_keys force row level security;
@@ -1810,6 +1855,7 @@ comment on column public.person_keys.wrapped_key is 'Data key wrapped under the 
 grant update (wrapped_key) on public.person_keys to novax_api;
 grant update (destroyed_at) on public.person_keys to novax_api;
 CREATE UNIQUE INDEX idx_person_keys_user_id ON public.person_keys USING btree (user_id);
+CREATE TRIGGER keep_key_destroyed BEFORE UPDATE ON public.person_keys FOR EACH ROW WHEN ((old.destroyed_at IS NOT NULL)) EXECUTE FUNCTION private.keep_key_destroyed();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.person_keys FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy person_keys_insert_novax_api on public.person_keys as permissive for insert to novax_api
   with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -2556,6 +2602,24 @@ alter function private.accept_invitation(p_token_hash bytea, p_user_id uuid) own
 comment on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) is 'Redeems an invitation for oneself: joined, raised (a member who had a weaker role), member (nothing to gain) or repeated. No row for a token that is unknown, withdrawn, used, overdue, or meant for another address, and while the organization is not active.';
 grant execute on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) to novax_api;
 
+CREATE OR REPLACE FUNCTION private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying)
+ RETURNS TABLE(wrapped_key bytea, key_id character varying)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  insert into public.person_keys (user_id, wrapped_key, key_id) values (p_user_id, p_wrapped_key, p_key_id)
+  on conflict (user_id) do nothing;
+  return query select k.wrapped_key, k.key_id from public.person_keys k where k.user_id = p_user_id;
+end
+$function$;
+alter function private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying) owner to novax_definer;
+comment on function private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying) is 'Stores a person''s key unless there is one, and answers the one that counts.';
+grant execute on function private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying) to novax_api;
+grant execute on function private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying) to novax_worker;
+
 CREATE OR REPLACE PROCEDURE private.add_policies(IN p_table regclass, IN p_role name, IN p_commands character varying[], IN p_condition text, IN p_check text DEFAULT NULL::text)
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2599,7 +2663,137 @@ alter function private.api_key_by_hash(p_key_hash bytea) owner to novax_definer;
 comment on function private.api_key_by_hash(p_key_hash bytea) is 'The key behind a secret, while its creator is a member of its active organization. The caller decides: active key, active creator, not expired.';
 grant execute on function private.api_key_by_hash(p_key_hash bytea) to novax_api;
 
-CREATE OR REPLACE FUNCTION private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb DEFAULT NULL::jsonb, p_new_value jsonb DEFAULT NULL::jsonb, p_ip_address inet DEFAULT NULL::inet, p_request_id character varying DEFAULT NULL::character varying)
+CREATE OR REPLACE FUNCTION private.audit_heads()
+ RETURNS TABLE(id uuid, chain character varying, seal_no bigint, epoch integer, hash bytea, signature bytea, key_id character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select distinct on (s.chain) s.id, s.chain, s.seal_no, s.epoch, s.hash, s.signature, s.key_id
+  from public.audit_seals s
+  order by s.chain, s.seal_no desc
+$function$;
+alter function private.audit_heads() owner to novax_definer;
+comment on function private.audit_heads() is 'The last seal of every chain.';
+grant execute on function private.audit_heads() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_horizon_now()
+ RETURNS TABLE(epoch integer, next_xact xid8, prior_epoch integer, prior_xact xid8)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select h.epoch, h.next_xact, h.prior_epoch, h.prior_xact from public.audit_horizon h $function$;
+alter function private.audit_horizon_now() owner to novax_definer;
+comment on function private.audit_horizon_now() is 'The horizon, for whoever checks the seals.';
+grant execute on function private.audit_horizon_now() to novax_api;
+grant execute on function private.audit_horizon_now() to novax_backup;
+grant execute on function private.audit_horizon_now() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_row_hash(p_row public.audit_log)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select sha256(convert_to(jsonb_build_array(
+    p_row.id, p_row.org_id, p_row.actor_type, p_row.actor_id, p_row.api_key_id, p_row.action, p_row.entity_type, p_row.entity_id,
+    p_row.old_value, p_row.new_value, p_row.ip_address::text, p_row.request_id, p_row.sealed,
+    (extract(epoch from p_row.created_at) * 1000000)::bigint, p_row.epoch, p_row.xact_id::text
+  )::text, 'UTF8'))
+$function$;
+alter function private.audit_row_hash(p_row public.audit_log) owner to novax_definer;
+comment on function private.audit_row_hash(p_row public.audit_log) is 'SHA-256 over a canonical text of every column of an audit row: the text of jsonb does not depend on settings.';
+grant execute on function private.audit_row_hash(p_row public.audit_log) to novax_api;
+grant execute on function private.audit_row_hash(p_row public.audit_log) to novax_backup;
+grant execute on function private.audit_row_hash(p_row public.audit_log) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_settled(p_limit integer)
+ RETURNS TABLE(org_id uuid, epoch integer, from_xact text, to_xact text, ids character varying[], hashes bytea, last_seal_no bigint, last_hash bytea)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_horizon public.audit_horizon;
+  v_epoch integer;
+  v_from xid8;
+  v_to xid8;
+  v_cut xid8;
+begin
+  -- One sealer at a time; the others have nothing to do.
+  if not pg_try_advisory_xact_lock(hashtextextended('private.audit_seals', 0)) then
+    return;
+  end if;
+  -- Taken before the rows are looked at: the next statement's snapshot sees all that these transactions have left.
+  v_to := pg_snapshot_xmin(pg_current_snapshot());
+  select * into v_horizon from public.audit_horizon;
+  v_epoch := v_horizon.epoch;
+  v_from := v_horizon.next_xact;
+  if v_horizon.prior_epoch is not null then
+    select a.epoch into v_epoch from public.audit_log a
+    where (a.epoch, a.xact_id) >= (v_horizon.prior_epoch, v_horizon.prior_xact) and a.epoch < v_horizon.epoch
+    order by a.epoch, a.xact_id limit 1;
+    if found then
+      -- What a restore brought is settled, whatever its numbers.
+      v_from := case when v_epoch = v_horizon.prior_epoch then v_horizon.prior_xact else '0' end;
+      v_to := '18446744073709551615';
+    else
+      v_epoch := v_horizon.epoch;
+      update public.audit_horizon set prior_epoch = null, prior_xact = null;
+    end if;
+  end if;
+  -- As many whole transactions as hold `p_limit` rows, and one at least.
+  select a.xact_id into v_cut from public.audit_log a
+  where a.epoch = v_epoch and a.xact_id >= v_from and a.xact_id < v_to
+  order by a.xact_id offset p_limit limit 1;
+  if found then
+    if exists (select from public.audit_log a where a.epoch = v_epoch and a.xact_id >= v_from and a.xact_id < v_cut) then
+      v_to := v_cut;
+    else
+      select coalesce(min(a.xact_id), v_to) into v_to from public.audit_log a
+      where a.epoch = v_epoch and a.xact_id > v_cut and a.xact_id < v_to;
+    end if;
+  end if;
+  return query
+  select b.org_id, v_epoch, v_from::text, v_to::text, b.ids, b.hashes, coalesce(s.seal_no, 0), coalesce(s.hash, decode(repeat('00', 32), 'hex'))
+  from (
+    select a.org_id, array_agg(a.id::varchar order by a.id) as ids, string_agg(private.audit_row_hash(a), ''::bytea order by a.id) as hashes
+    from public.audit_log a
+    where a.epoch = v_epoch and a.xact_id >= v_from and a.xact_id < v_to
+    group by a.org_id
+  ) b
+  left join lateral (
+    select t.seal_no, t.hash from public.audit_seals t
+    where t.chain = coalesce(b.org_id::text, 'system')
+    order by t.seal_no desc limit 1
+  ) s on true;
+end
+$function$;
+alter function private.audit_settled(p_limit integer) owner to novax_definer;
+comment on function private.audit_settled(p_limit integer) is 'Rows that no seal covers and no transaction can add to any more, one line per chain, about p_limit rows in all; none while another sealer is at work.';
+grant execute on function private.audit_settled(p_limit integer) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_state()
+ RETURNS TABLE(epoch integer, next_xact text, prior_epoch integer, prior_xact text, anchored_at timestamp with time zone, pending bigint, lag_seconds double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select h.epoch, h.next_xact::text, h.prior_epoch, h.prior_xact::text, h.anchored_at, p.pending,
+         greatest(coalesce(extract(epoch from clock_timestamp() - p.oldest), 0), 0)::double precision
+  from public.audit_horizon h
+  cross join lateral (
+    select count(*) as pending, min(a.created_at) as oldest from public.audit_log a
+    where a.epoch = h.epoch and a.xact_id >= h.next_xact
+       or a.epoch < h.epoch and (a.epoch, a.xact_id) >= (h.prior_epoch, h.prior_xact)
+  ) p
+$function$;
+alter function private.audit_state() owner to novax_definer;
+comment on function private.audit_state() is 'How far all chains are sealed, how many rows wait and for how long.';
+grant execute on function private.audit_state() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb DEFAULT NULL::jsonb, p_new_value jsonb DEFAULT NULL::jsonb, p_ip_address inet DEFAULT NULL::inet, p_request_id character varying DEFAULT NULL::character varying, p_sealed jsonb DEFAULT NULL::jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -2607,14 +2801,19 @@ CREATE OR REPLACE FUNCTION private.audit_system(p_actor_type character varying, 
 AS $function$
 begin
   perform private.require_actor(p_actor_type, p_actor_id, p_entity_id);
-  insert into public.audit_log (org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, new_value, ip_address, request_id)
-  values (null, p_actor_type, p_actor_id, p_action, p_entity_type, p_entity_id, p_old_value, p_new_value, p_ip_address, p_request_id);
+  insert into public.audit_log (
+    org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, new_value, ip_address, request_id, sealed
+  )
+  values (
+    null, p_actor_type, p_actor_id, p_action, p_entity_type, p_entity_id, p_old_value, p_new_value,
+    network(set_masklen(p_ip_address, case family(p_ip_address) when 4 then 24 else 48 end)), p_request_id, p_sealed
+  );
 end
 $function$;
-alter function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) owner to novax_definer;
-comment on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) is 'An audit row without organization: accounts, sessions, the platform itself.';
-grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) to novax_api;
-grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) to novax_worker;
+alter function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) owner to novax_definer;
+comment on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) is 'An audit row without organization: accounts, sessions, the platform itself. Of the address it keeps the network.';
+grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) to novax_api;
+grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.change_password(p_user_id uuid, p_password_hash character varying)
  RETURNS boolean
@@ -3252,6 +3451,19 @@ alter function private.keep_document_version() owner to novax_definer;
 comment on function private.keep_document_version() is 'Stores what a document was whenever its version changes.';
 grant execute on function private.keep_document_version() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.keep_key_destroyed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception 'the key of this person was destroyed' using errcode = 'insufficient_privilege';
+end
+$function$;
+alter function private.keep_key_destroyed() owner to novax_definer;
+comment on function private.keep_key_destroyed() is 'Stops every change to a key that is no more.';
+grant execute on function private.keep_key_destroyed() to novax_owner;
+
 CREATE OR REPLACE PROCEDURE private.keep_updated_at(IN p_table regclass)
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3276,6 +3488,19 @@ $function$;
 alter function private.login_lookup(p_email_normalized character varying) owner to novax_definer;
 comment on function private.login_lookup(p_email_normalized character varying) is 'The only reader of password_hash.';
 grant execute on function private.login_lookup(p_email_normalized character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.mark_audit_anchored(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update public.audit_seals set anchored_at = now() where id = any (p_ids) and anchored_at is null;
+  update public.audit_horizon set anchored_at = now();
+$function$;
+alter function private.mark_audit_anchored(p_ids uuid[]) owner to novax_definer;
+comment on function private.mark_audit_anchored(p_ids uuid[]) is 'Notes that these heads are in the store outside the database.';
+grant execute on function private.mark_audit_anchored(p_ids uuid[]) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.mark_document_editor()
  RETURNS trigger
@@ -3357,32 +3582,18 @@ alter function private.owed_documents(p_model_id smallint, p_since interval, p_l
 comment on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) is 'Documents whose present text has no vectors of the model, or no summary, oldest first; p_since looks only at those changed that recently, null at all.';
 grant execute on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) to novax_worker;
 
-CREATE OR REPLACE FUNCTION private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying)
- RETURNS void
- LANGUAGE plpgsql
- SECURITY DEFINER
+CREATE OR REPLACE FUNCTION private.person_keys_of(p_user_ids uuid[])
+ RETURNS TABLE(user_id uuid, wrapped_key bytea, key_id character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-begin
-  if p_kind = 'invitation' then
-    if not exists (
-      select from public.invitations i
-      join app.memberships m on m.org_id = i.org_id
-      where i.id = p_invitation_id and i.email_normalized = p_email_normalized
-        and m.user_id = private.current_user_id() and m.role in ('owner', 'admin')
-    ) then
-      raise exception 'no invitation of the current user''s organization' using errcode = 'insufficient_privilege';
-    end if;
-  elsif private.current_user_id() is not null then
-    perform private.require_self(p_user_id);
-  end if;
-  insert into public.mails (id, kind, email, email_normalized, user_id, invitation_id, request_id)
-  values (coalesce(p_id, gen_random_uuid()), p_kind, p_email, p_email_normalized, p_user_id, p_invitation_id, p_request_id);
-end
+  select k.user_id, k.wrapped_key, k.key_id from public.person_keys k where k.user_id = any (p_user_ids)
 $function$;
-alter function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) owner to novax_definer;
-comment on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) is 'Asks for a mail: about oneself, to whom an admin invited, or (signed out) to an address that may be nobody''s.';
-grant execute on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) to novax_api;
+alter function private.person_keys_of(p_user_ids uuid[]) owner to novax_definer;
+comment on function private.person_keys_of(p_user_ids uuid[]) is 'Wrapped keys, null where destroyed; worth nothing without the installation''s own key. No line where none was made.';
+grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_api;
+grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.refresh_ai_views()
  RETURNS void
@@ -3781,36 +3992,63 @@ alter function private.set_updated_at() owner to novax_definer;
 comment on function private.set_updated_at() is 'Keeps updated_at; where some columns must not count (AI columns of documents and tasks), the trigger''s WHEN says so.';
 grant execute on function private.set_updated_at() to novax_owner;
 
-CREATE OR REPLACE FUNCTION private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying DEFAULT NULL::character varying)
- RETURNS TABLE(outcome character varying, ended_sessions bigint)
+CREATE OR REPLACE PROCEDURE private.start_audit_epoch()
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $procedure$
+declare
+  v_epoch integer;
+begin
+  update public.audit_horizon set
+    epoch = epoch + 1,
+    next_xact = '0',
+    prior_epoch = coalesce(prior_epoch, epoch),
+    prior_xact = coalesce(prior_xact, next_xact)
+  returning epoch into v_epoch;
+  execute format('alter table public.audit_log alter column epoch set default %s', v_epoch);
+end
+$procedure$;
+alter procedure private.start_audit_epoch() owner to novax_owner;
+comment on procedure private.start_audit_epoch() is 'To be called once after the tables were loaded into another cluster, where transaction numbers begin anew: rows brought along and not yet sealed are sealed first.';
+
+CREATE OR REPLACE FUNCTION private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb)
+ RETURNS integer
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_from varchar := case when p_suspended then 'active' else 'suspended' end;
-  v_to varchar := case when p_suspended then 'suspended' else 'active' end;
-  v_status varchar;
-  v_ended bigint;
+  v_count integer;
 begin
-  select u.status into v_status from public.users u where u.id = p_user_id for update;
-  if v_status is distinct from v_from then
-    return query select coalesce(v_status, 'unknown')::varchar, 0::bigint;
-    return;
+  perform pg_advisory_xact_lock(hashtextextended('private.audit_seals', 0));
+  update public.audit_horizon h set next_xact = p_to
+  where h.epoch = p_epoch and h.next_xact = p_from and p_to <= pg_snapshot_xmin(pg_current_snapshot());
+  if not found then
+    update public.audit_horizon h set prior_epoch = p_epoch, prior_xact = p_to
+    where p_epoch < h.epoch
+      and (h.prior_epoch = p_epoch and h.prior_xact = p_from or h.prior_epoch < p_epoch and p_from = '0');
   end if;
-  select count(*) into v_ended from public.sessions s
-  where s.user_id = p_user_id and s.revoked_at is null and least(s.idle_expires_at, s.absolute_expires_at) > now();
-  update public.users set status = v_to where users.id = p_user_id;
-  perform private.audit_system(
-    'system', null, 'update', 'users', p_user_id,
-    jsonb_build_object('status', v_from), jsonb_strip_nulls(jsonb_build_object('status', v_to, 'reason', p_reason))
-  );
-  return query select 'done'::varchar, case when p_suspended then v_ended else 0 end;
+  if not found then
+    raise exception 'the seals do not begin where the last ones ended' using errcode = 'serialization_failure';
+  end if;
+  insert into public.audit_seals (
+    id, org_id, seal_no, epoch, from_xact, to_xact, first_audit_id, last_audit_id, row_count, row_ids, row_hashes,
+    previous_hash, hash, signature, key_id, created_at
+  )
+  select
+    s.id, s.org_id, s.seal_no, p_epoch, p_from, p_to, r.ids[1], r.ids[cardinality(r.ids)], cardinality(r.ids), r.ids, decode(s.row_hashes, 'hex'),
+    decode(s.previous_hash, 'hex'), decode(s.hash, 'hex'), decode(s.signature, 'hex'), s.key_id, s.created_at
+  from jsonb_to_recordset(p_seals) as s(
+    id uuid, org_id uuid, seal_no bigint, row_ids text, row_hashes text, previous_hash text, hash text, signature text, key_id text, created_at timestamptz
+  )
+  cross join lateral (select s.row_ids::bigint[] as ids) r;
+  get diagnostics v_count = row_count;
+  return v_count;
 end
 $function$;
-alter function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) owner to novax_definer;
-comment on function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) is 'For operators: suspends an active person, whose sessions end with it, or restores a suspended one; the audit row names the system. Outcome: done, or the status that stood in the way, or unknown.';
-grant execute on function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) to novax_migrator;
+alter function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) owner to novax_definer;
+comment on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) is 'Stores the seals over what audit_settled gave in this transaction and moves the horizon; one chain''s seal numbers are unique.';
+grant execute on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.sync_membership()
  RETURNS trigger

@@ -75,7 +75,6 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     DATABASE_POOL_MAX: 6,
     QUEUE_PREFIX: namespace,
     LANGUAGE_MODEL_PROVIDER: 'local',
-    STORAGE_DRIVER: 'fs',
     WORKER_ROLES: [...workerRoles],
     SHUTDOWN_DEADLINE_MS: 20_000,
   };
@@ -102,6 +101,7 @@ function sharedSettings(namespace: string, options: TestApiOptions) {
   return {
     HOST: '127.0.0.1',
     METRICS_PORT: 0,
+    AUDIT_SIGNING_KEY: randomBytes(32).toString('base64'),
     LOG_LEVEL: 'silent',
     QUEUE_REDIS_URL: queueRedisUrl,
     NATS_URL: natsUrl,

@@ -60,7 +60,12 @@ const special: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'public.ai_proposals': { document_id: 'gen_random_uuid()' },
   'public.attachments': { document_id: 'gen_random_uuid()', storage_key: 'gen_random_uuid()::text' },
   'public.audit_log': { actor_id: 'gen_random_uuid()' },
-  'public.audit_seals': { seal_no: '1000' },
+  'public.audit_seals': {
+    seal_no: '1000',
+    from_xact: `'0'::xid8`,
+    to_xact: `'1'::xid8`,
+    row_ids: `'{1}'::bigint[]`,
+  },
   'public.comments': { document_id: 'gen_random_uuid()' },
   'public.events': { event_type: `'test.made'` },
   'public.organizations': { slug: 'gen_random_uuid()::text' },

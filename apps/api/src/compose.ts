@@ -2,12 +2,14 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
+import { createAnchorStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
 import { redisSessionCache } from '@novax/adapters/sessions';
+import { createPersonKeys } from '@novax/db/person-keys';
 import { assertBoundByPolicies } from '@novax/db/powerless';
 import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
@@ -19,6 +21,7 @@ import { createKeyring } from '@novax/runtime/keyring';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { retry } from '@novax/runtime/retry';
+import { createSigner } from '@novax/runtime/signing';
 import { createApiKeys } from './auth/api-keys.ts';
 import { createAuth } from './auth/auth.ts';
 import { createFactors } from './auth/factors.ts';
@@ -50,9 +53,11 @@ export async function startApi(
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
   const onEmbed = (model: string, seconds: number): void => metrics.embeddingDuration.observe({ model }, seconds);
+  const keyring = createKeyring(env.KEY_ENCRYPTION_KEY);
+  const personKeys = createPersonKeys(keyring);
   const db = lifecycle.add(
     'database',
-    await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
+    await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery, personKeys }),
     (it) => it.close(),
   );
   const lane = lifecycle.add('read lane', openReadLane({ url: env.DATABASE_URL, onQuery }), (it) => it.close());
@@ -96,7 +101,7 @@ export async function startApi(
   const limiter = redisRateLimiter(redis);
   const factors = createFactors({
     db,
-    keyring: createKeyring(env.KEY_ENCRYPTION_KEY),
+    keyring,
     limiter,
     perMinute: env.RATE_LIMITS['signIn'] ?? 0,
   });
@@ -115,7 +120,17 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
-    services: { db, auth, factors, embedder, searchEngine, metrics },
+    services: {
+      db,
+      auth,
+      factors,
+      embedder,
+      searchEngine,
+      metrics,
+      personKeys,
+      signer: createSigner(env.AUDIT_SIGNING_KEY),
+      anchors: createAnchorStore(env),
+    },
     lane,
     searchLane,
     limiter,

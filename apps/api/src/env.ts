@@ -1,6 +1,8 @@
 /** The API's settings, read once. */
+import { anchorStoreSettings } from '@novax/adapters/blobs';
 import { EnvError, portSchema, readEnv } from '@novax/runtime/env';
 import { keyringSchema } from '@novax/runtime/keyring';
+import { signingKeysSchema } from '@novax/runtime/signing';
 import { z } from 'zod';
 import { limitsSchema } from './limits-setting.ts';
 
@@ -40,6 +42,9 @@ const schema = z.object({
   JWT_AUDIENCE: z.string().default('novax-api'),
   /** Keys that seal what the database keeps for this process alone: base64 of 32 bytes each, comma-separated; the first seals. */
   KEY_ENCRYPTION_KEY: keyringSchema,
+  /** Keys of the audit chains' heads, here to check them: base64 of 32 bytes each, comma-separated. */
+  AUDIT_SIGNING_KEY: signingKeysSchema,
+  ...anchorStoreSettings,
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),

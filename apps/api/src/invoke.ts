@@ -87,7 +87,7 @@ export function createChain(options: ChainOptions): Chain {
     if (caller !== null && countedOrg === null && orgId !== null && (gated || (await isMember(reader, orgId))))
       await limits.organization(request, procedure, orgId);
     if (gated && caller !== null && orgId !== null) members.add(caller.userId, orgId);
-    if (row.tx === 'read') return call<ReadContext>(procedure, { reader }, input);
+    if (row.tx === 'read') return call<ReadContext>(procedure, { reader, services }, input);
     if (row.tx === 'none') {
       const answer = await call<OpenContext>(procedure, { services, request, caller, reader }, input);
       if (row.kind === 'mutation') options.onCommit();
@@ -99,7 +99,7 @@ export function createChain(options: ChainOptions): Chain {
         ? { type: 'api_key', userId: caller.userId, apiKeyId: caller.apiKeyId }
         : { type: 'user', userId: reader.userId };
     const answer = await services.db.tenant({ orgId, actor, call: request.call }, (tx) =>
-      call<WriteContext>(procedure, { tx }, input),
+      call<WriteContext>(procedure, { tx, services }, input),
     );
     options.onCommit();
     return answer;

@@ -1,6 +1,6 @@
 /** Builds the workers from their settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
-import { createBlobStore } from '@novax/adapters/blobs';
+import { createAnchorStore, createFileStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
 import { createMailer } from '@novax/adapters/mailer';
 import { createEmbedder } from '@novax/adapters/embedder';
@@ -17,12 +17,14 @@ import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
+import { createSigner } from '@novax/runtime/signing';
 import type { WorkersEnv } from './env.ts';
 import { fanOutConsumer } from './fan-out.ts';
 import { reconcile, runJob } from './jobs/run-job.ts';
 import { startMail } from './mail.ts';
 import { startRelay } from './relay.ts';
 import { startSchedules } from './schedules.ts';
+import { startSeals } from './seals.ts';
 
 /** Jobs of each queue that run at once in this process; embedding is bound by one core. */
 const concurrency: Readonly<Record<QueueName, number>> = {
@@ -60,6 +62,7 @@ export async function startWorkers(
     await connectJobQueue({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log }),
     (it) => it.close(),
   );
+  const signer = createSigner(env.AUDIT_SIGNING_KEY);
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -86,12 +89,13 @@ export async function startWorkers(
       dims: embedder.dims,
     });
     const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log });
-    const blobs = env.STORAGE_DRIVER === 'fs' && env.STORAGE_DIR === undefined ? null : createBlobStore(env);
+    const blobs = createFileStore(env);
     if (blobs === null)
       log.warn(
         'no STORAGE_DIR: a restore will not know who was erased since its backup, for nothing outside the database does',
       );
-    const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, metrics, log };
+    const anchors = createAnchorStore(env);
+    const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, signer, anchors, metrics, log };
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,
@@ -161,6 +165,7 @@ export async function startWorkers(
     const sender = { mailer, appUrl: appUrl ?? '', from: env.MAIL_FROM };
     lifecycle.add('mail', startMail({ db, bus, log, metrics, ...sender }), (it) => it());
   }
+  if (has('seals')) lifecycle.add('seals', startSeals({ db, bus, signer, log, metrics }), (it) => it());
 
   const server = createMetricsServer({ metrics, ready });
   server.listen(env.METRICS_PORT, env.HOST);

@@ -1,5 +1,7 @@
 /** The workers' settings, read once. */
+import { anchorStoreSettings } from '@novax/adapters/blobs';
 import { portSchema, readEnv } from '@novax/runtime/env';
+import { signingKeysSchema } from '@novax/runtime/signing';
 import { z } from 'zod';
 import { workerRoles } from './roles.ts';
 
@@ -21,6 +23,9 @@ const schema = z.object({
     .string()
     .regex(/^[A-Za-z0-9]{1,32}$/)
     .optional(),
+  /** Keys that sign the heads of the audit chains: base64 of 32 bytes each, comma-separated; the first signs. */
+  AUDIT_SIGNING_KEY: signingKeysSchema,
+  ...anchorStoreSettings,
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),
@@ -41,14 +46,6 @@ const schema = z.object({
   PUBLIC_URL: z.url().optional(),
   /** The web app: it answers /verify-email, /reset-password and /accept-invitation, each with `?token=…`. */
   APP_URL: z.url().optional(),
-  /** Where files are kept; without a folder or a bucket nothing is. */
-  STORAGE_DRIVER: z.enum(['fs', 's3']).default('fs'),
-  STORAGE_DIR: z.string().optional(),
-  S3_ENDPOINT: z.url().optional(),
-  S3_REGION: z.string().optional(),
-  S3_BUCKET: z.string().optional(),
-  S3_ACCESS_KEY_ID: z.string().optional(),
-  S3_SECRET_ACCESS_KEY: z.string().optional(),
   /** Roles of this process, comma-separated; all of them when absent. */
   WORKER_ROLES: z
     .string()

@@ -1,6 +1,7 @@
 /** Chooses where blobs are kept, by the process's settings. */
 import type { BlobStore } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
+import { z } from 'zod';
 import { fsBlobStore } from './blobs-fs.ts';
 import { s3BlobStore } from './blobs-s3.ts';
 
@@ -13,6 +14,56 @@ export interface BlobEnv {
   readonly S3_BUCKET?: string | undefined;
   readonly S3_ACCESS_KEY_ID?: string | undefined;
   readonly S3_SECRET_ACCESS_KEY?: string | undefined;
+}
+
+const text = z.string().optional();
+const driver = z.enum(['fs', 's3']).optional();
+
+/** Settings that say where the anchors of the audit trail go: beside the backups where those have a place of their own, else with the stored files. */
+export const anchorStoreSettings = {
+  STORAGE_DRIVER: driver,
+  STORAGE_DIR: text,
+  S3_ENDPOINT: text,
+  S3_REGION: text,
+  S3_BUCKET: text,
+  S3_ACCESS_KEY_ID: text,
+  S3_SECRET_ACCESS_KEY: text,
+  BACKUP_STORAGE_DRIVER: driver,
+  BACKUP_STORAGE_DIR: text,
+  BACKUP_S3_ENDPOINT: text,
+  BACKUP_S3_REGION: text,
+  BACKUP_S3_BUCKET: text,
+  BACKUP_S3_ACCESS_KEY_ID: text,
+  BACKUP_S3_SECRET_ACCESS_KEY: text,
+} as const;
+
+type AnchorStoreEnv = { readonly [Name in keyof typeof anchorStoreSettings]?: string | undefined } & {
+  readonly STORAGE_DRIVER?: 'fs' | 's3' | undefined;
+  readonly BACKUP_STORAGE_DRIVER?: 'fs' | 's3' | undefined;
+};
+
+/** The store for anchors; null where the settings name none. Throws INTERNAL when they name one by half. */
+export function createAnchorStore(env: AnchorStoreEnv): BlobStore | null {
+  if (env.BACKUP_STORAGE_DRIVER !== undefined)
+    return createBlobStore({
+      STORAGE_DRIVER: env.BACKUP_STORAGE_DRIVER,
+      STORAGE_DIR: env.BACKUP_STORAGE_DIR,
+      S3_ENDPOINT: env.BACKUP_S3_ENDPOINT,
+      S3_REGION: env.BACKUP_S3_REGION,
+      S3_BUCKET: env.BACKUP_S3_BUCKET,
+      S3_ACCESS_KEY_ID: env.BACKUP_S3_ACCESS_KEY_ID,
+      S3_SECRET_ACCESS_KEY: env.BACKUP_S3_SECRET_ACCESS_KEY,
+    });
+  return createFileStore(env);
+}
+
+/** The store for files; null where the settings name none. Throws INTERNAL when they name one by half. */
+export function createFileStore(
+  env: Omit<BlobEnv, 'STORAGE_DRIVER'> & { readonly STORAGE_DRIVER?: 'fs' | 's3' | undefined },
+): BlobStore | null {
+  const { STORAGE_DRIVER = 'fs' } = env;
+  if (STORAGE_DRIVER === 'fs' && !env.STORAGE_DIR) return null;
+  return createBlobStore({ ...env, STORAGE_DRIVER });
 }
 
 /** The store that the settings name. Throws INTERNAL naming every setting that is missing. */

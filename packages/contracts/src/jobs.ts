@@ -32,6 +32,7 @@ export const jobs = {
   'refresh-views': { queue: 'view-refresh', attempts: 3, version: 1, payload: nothing },
   'ensure-partitions': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
   'record-erasures': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
+  'anchor-audit': { queue: 'maintenance', attempts: 12, version: 1, payload: nothing },
   'reconcile-owed-work': { queue: 'maintenance', attempts: 3, version: 1, payload: reconcileJob },
 } as const satisfies Record<string, JobRow>;
 

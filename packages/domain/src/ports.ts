@@ -137,6 +137,12 @@ export interface SearchEngine {
 /** Files by key. Keys begin with the organization's id, or with the name of what belongs to none. */
 export interface BlobStore {
   put(key: string, body: Uint8Array | NodeJS.ReadableStream, contentType: string): Promise<void>;
+  /** Like `put`, and nobody can remove or replace it before `until` where the store can promise that; false where it cannot. */
+  putHeld(
+    key: string,
+    body: Uint8Array,
+    held: { readonly contentType: string; readonly until: Date },
+  ): Promise<boolean>;
   /** Throws NOT_FOUND. */
   get(key: string): Promise<NodeJS.ReadableStream>;
   exists(key: string): Promise<boolean>;

@@ -97,6 +97,16 @@ export function createMetrics() {
       labelNames: ['table'],
       registers,
     }),
+    auditSealLag: new Gauge({
+      name: 'novax_audit_seal_lag_seconds',
+      help: 'Age of the oldest audit row that no seal covers.',
+      registers,
+    }),
+    auditAnchorAge: new Gauge({
+      name: 'novax_audit_anchor_age_seconds',
+      help: 'Time since the heads of the audit chains were written outside the database.',
+      registers,
+    }),
     rateLimited: new Counter({
       name: 'novax_rate_limited_total',
       help: 'Calls refused by a rate limit.',

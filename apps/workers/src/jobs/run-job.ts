@@ -2,12 +2,14 @@
 import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
 import { aiViews, ensurePartitions, owedDocuments, refreshViews } from '@novax/db/queries/upkeep';
 import type { Database } from '@novax/db/tx';
+import { anchorHeads } from '@novax/domain/audit/anchors';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
 import { indexDocument } from '@novax/domain/documents/index-document';
 import { recordErasures } from '@novax/domain/users/erase';
 import type { BlobStore, Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
+import type { Signer } from '@novax/runtime/signing';
 
 export interface JobParts {
   readonly db: Database;
@@ -18,6 +20,9 @@ export interface JobParts {
   /** Null where the settings name none: what belongs outside the database waits. */
   readonly blobs: BlobStore | null;
   readonly queue: JobQueue;
+  readonly signer: Signer;
+  /** Where the audit trail's heads are anchored; null where no place is named. */
+  readonly anchors: BlobStore | null;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -45,6 +50,12 @@ const runners: Runners = {
     return 'ensured';
   },
   'record-erasures': async ({ db, blobs }) => (blobs === null ? 'no store' : recordErasures({ db, blobs })),
+  async 'anchor-audit'({ db, anchors, signer, log }) {
+    if (anchors === null) return 'no store';
+    const { heads, held } = await anchorHeads({ db, store: anchors, signer });
+    if (!held) log.debug({ heads }, 'audit anchors are not held by an object lock');
+    return heads;
+  },
   'reconcile-owed-work': (parts, payload) => reconcile(parts, payload.sinceS),
 };
 

@@ -12,6 +12,7 @@ const allow = (rule: string, reason: string, ...objects: string[]): Allowance[] 
 
 export const ALLOWED: readonly Allowance[] = [
   ...allow('table-plural', 'named by the specification', 'public.audit_log'),
+  ...allow('table-plural', 'has one row', 'public.audit_horizon'),
   ...allow('table-plural', 'the pattern is called inbox, and has one per database', 'public.inbox'),
 
   ...allow('foreign-key-name', 'the tenant key is org_id in every table, as the specification has it', '*.org_id'),
@@ -59,6 +60,7 @@ export const ALLOWED: readonly Allowance[] = [
 
   ...allow('standard-id', 'bigint identity, because the id orders the rows of one aggregate', 'public.events'),
   ...allow('standard-id', 'bigint identity, because seals name ranges of rows', 'public.audit_log'),
+  ...allow('standard-id', 'one row, and a check that it stays one', 'public.audit_horizon'),
   ...allow('standard-id', 'keyed by what makes a delivery one', 'public.inbox'),
   ...allow('standard-id', 'one row per organization, keyed by it', 'public.org_stats'),
   ...allow('standard-id', 'a literal in every vector statement, so small', 'public.embedding_models'),
@@ -102,5 +104,7 @@ export const ALLOWED: readonly Allowance[] = [
     'closed to every runtime role on purpose: named functions alone reach it',
     'public.refresh_tokens',
     'public.one_time_tokens',
+    'public.audit_horizon',
+    'public.erasures',
   ),
 ];
