@@ -8,6 +8,7 @@ import { openDatabase } from '@novax/db/tx';
 import { anchorHeads, readAnchors } from '@novax/domain/audit/anchors';
 import { sealSettled } from '@novax/domain/audit/seal';
 import { verifyChain, type ChainVerdict } from '@novax/domain/audit/verify';
+import type { BlobStore } from '@novax/domain/ports';
 import { createSigner } from '@novax/runtime/signing';
 import type { Client } from 'pg';
 import { connect, testDatabase } from './database.ts';
@@ -37,14 +38,14 @@ export function rowValues(orgId: string, count = 1): unknown[] {
 }
 
 /** A database of its own with `chains` organizations' ids; organizations themselves are not needed, the trail outlives them. */
-export async function startTrail(chains: number) {
+export async function startTrail(chains: number, store: BlobStore = fakeBlobStore()) {
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await testDatabase());
   const admin = stack.use(await connect(database.adminUrl));
   const db = await openDatabase({ url: database.url('novax_worker'), poolMax: 4 });
   stack.defer(() => db.close());
-  const signer = createSigner(randomBytes(32).toString('base64'));
-  const store = fakeBlobStore();
+  const signingKey = randomBytes(32).toString('base64');
+  const signer = createSigner(signingKey);
   const organizations = Array.from({ length: chains }, () => randomUUID());
   const owned = stack.move();
 
@@ -73,6 +74,7 @@ export async function startTrail(chains: number) {
     admin,
     db,
     signer,
+    signingKey,
     store,
     organizations,
     write,

@@ -1,18 +1,32 @@
 /** Who was erased after a backup was made does not come back with it. */
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fsBlobStore } from '@novax/adapters/blobs-fs';
 import { withDatabase } from '@novax/db/bootstrap';
+import { allChains } from '@novax/db/queries/audit-verify';
 import { openDatabase } from '@novax/db/tx';
+import { sealSettled } from '@novax/domain/audit/seal';
+import { verifyChain } from '@novax/domain/audit/verify';
 import { recordErasures } from '@novax/domain/users/erase';
+import { createSigner } from '@novax/runtime/signing';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createBackup } from '../../apps/ops/src/backup/create.ts';
 import { restoreBackup, type Restored } from '../../apps/ops/src/backup/restore.ts';
 import { erasedPeople } from '../../apps/ops/src/backup/restore-erasures.ts';
 import { directoryTarget } from '../../apps/ops/src/backup/target.ts';
-import { BOOTSTRAP_SQL, connect, MIGRATIONS_DIR, type TestDatabase, testDatabase } from '../kit/database.ts';
+import {
+  BOOTSTRAP_SQL,
+  connect,
+  MIGRATIONS_DIR,
+  TEST_PASSWORD,
+  type TestDatabase,
+  testDatabase,
+} from '../kit/database.ts';
+import { eventually } from '../kit/eventually.ts';
+import { askOver } from '../kit/trail.ts';
 
 let db: TestDatabase;
 let folder: string;
@@ -55,6 +69,26 @@ async function addOrganization(admin: Client, slug: string, owner: string, other
   return id;
 }
 
+const signer = createSigner(randomBytes(32).toString('base64'));
+
+/** Seals what is settled, checks every chain, and answers their names. */
+async function sealAndVerify(workerUrl: string, admin: Client): Promise<string[]> {
+  const worker = await openDatabase({ url: workerUrl, poolMax: 1 });
+  const ask = askOver(admin);
+  const names = await eventually(async () => {
+    while ((await sealSettled(worker, signer)).rows > 0);
+    const chains = (await ask(allChains, [])).map(({ chain }) => chain).toSorted();
+    for (const chain of chains) {
+      const verdict = await verifyChain({ ask, signer, anchored: null }, chain === 'system' ? null : chain);
+      expect(verdict).toMatchObject({ firstBroken: null, pending: 0 });
+      expect(verdict.entries).toBeGreaterThan(0);
+    }
+    return chains;
+  });
+  await worker.close();
+  return names;
+}
+
 const erase = async (admin: Client, id: string): Promise<void> => {
   await admin.query('begin');
   await admin.query(`select set_config('app.current_user_id', $1, true)`, [id]);
@@ -92,6 +126,10 @@ test('a restore erases again whom the list outside the database names, before an
   ];
   const shared = await addOrganization(admin, 'shared', owner, [gone, stays]);
   const alone = await addOrganization(admin, 'alone', gone, []);
+  await admin.query(
+    `insert into audit_log (actor_type, action, entity_type, entity_id) values ('system', 'access', 'x', gen_random_uuid())`,
+  );
+  expect(await sealAndVerify(db.url('novax_worker'), admin)).toEqual(['system']);
   const target = directoryTarget(join(folder, 'backups'));
   ({ name: backupName } = await createBackup({ url: db.url('novax_backup'), target }));
 
@@ -135,6 +173,9 @@ test('a restore erases again whom the list outside the database names, before an
     );
     expect(trail.map(({ entity_id: id }) => id).toSorted()).toEqual([gone, owner].toSorted());
     expect(trail[0]).toMatchObject({ new_value: { reason: 'was erased before the restore' } });
+    const workerUrl = new URL(url);
+    [workerUrl.username, workerUrl.password] = ['novax_worker', TEST_PASSWORD];
+    expect(await sealAndVerify(workerUrl.href, back)).toEqual(['system', alone].toSorted());
     const { rows: clear } = await back.query(`select from users where email like 'gone@%' or email like 'owner@%'`);
     expect(clear).toEqual([]);
   } finally {

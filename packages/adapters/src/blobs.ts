@@ -37,16 +37,14 @@ export const anchorStoreSettings = {
   BACKUP_S3_SECRET_ACCESS_KEY: text,
 } as const;
 
-type AnchorStoreEnv = { readonly [Name in keyof typeof anchorStoreSettings]?: string | undefined } & {
-  readonly STORAGE_DRIVER?: 'fs' | 's3' | undefined;
-  readonly BACKUP_STORAGE_DRIVER?: 'fs' | 's3' | undefined;
-};
-
 /** The store for anchors; null where the settings name none. Throws INTERNAL when they name one by half. */
-export function createAnchorStore(env: AnchorStoreEnv): BlobStore | null {
-  if (env.BACKUP_STORAGE_DRIVER !== undefined)
+export function createAnchorStore(
+  env: Readonly<Partial<Record<keyof typeof anchorStoreSettings, string | undefined>>>,
+): BlobStore | null {
+  const own = driverOf(env.BACKUP_STORAGE_DRIVER);
+  if (own !== null)
     return createBlobStore({
-      STORAGE_DRIVER: env.BACKUP_STORAGE_DRIVER,
+      STORAGE_DRIVER: own,
       STORAGE_DIR: env.BACKUP_STORAGE_DIR,
       S3_ENDPOINT: env.BACKUP_S3_ENDPOINT,
       S3_REGION: env.BACKUP_S3_REGION,
@@ -59,11 +57,17 @@ export function createAnchorStore(env: AnchorStoreEnv): BlobStore | null {
 
 /** The store for files; null where the settings name none. Throws INTERNAL when they name one by half. */
 export function createFileStore(
-  env: Omit<BlobEnv, 'STORAGE_DRIVER'> & { readonly STORAGE_DRIVER?: 'fs' | 's3' | undefined },
+  env: Omit<BlobEnv, 'STORAGE_DRIVER'> & { readonly STORAGE_DRIVER?: string | undefined },
 ): BlobStore | null {
-  const { STORAGE_DRIVER = 'fs' } = env;
-  if (STORAGE_DRIVER === 'fs' && !env.STORAGE_DIR) return null;
-  return createBlobStore({ ...env, STORAGE_DRIVER });
+  const shared = driverOf(env.STORAGE_DRIVER) ?? 'fs';
+  if (shared === 'fs' && !env.STORAGE_DIR) return null;
+  return createBlobStore({ ...env, STORAGE_DRIVER: shared });
+}
+
+function driverOf(text: string | undefined): BlobEnv['STORAGE_DRIVER'] | null {
+  if (!text) return null;
+  if (text === 'fs' || text === 's3') return text;
+  throw new AppError('INTERNAL', { detail: `"${text}" is no storage driver` });
 }
 
 /** The store that the settings name. Throws INTERNAL naming every setting that is missing. */

@@ -56,6 +56,7 @@ const VERBS: readonly Verb[] = [
     load: () => import('../commands/keys.ts'),
   },
   { name: 'backup', summary: 'make, verify and restore backups', load: () => import('../commands/backup.ts') },
+  { name: 'audit', summary: 'check the seals of the audit trail', load: () => import('../commands/audit.ts') },
   { name: 'manifests', summary: 'render Kubernetes manifests', load: () => import('../commands/manifests.ts') },
 ];
 

@@ -194,7 +194,7 @@ async function restore(
 
 /** The list of the erased in the store of the settings, if they name one. */
 function erasedOf({ values }: Settings): { erased?: () => AsyncIterable<string> } {
-  const blobs = createFileStore({ ...values, STORAGE_DRIVER: values.STORAGE_DRIVER === 's3' ? 's3' : 'fs' });
+  const blobs = createFileStore(values);
   return blobs === null ? {} : { erased: () => erasedPeople(blobs) };
 }
 
