@@ -79,7 +79,6 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     DATABASE_POOL_MAX: 6,
     QUEUE_PREFIX: namespace,
     LANGUAGE_MODEL_PROVIDER: 'local',
-    STORAGE_DRIVER: 'fs',
     WORKER_ROLES: [...workerRoles],
     SHUTDOWN_DEADLINE_MS: 20_000,
   };

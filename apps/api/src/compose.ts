@@ -59,7 +59,8 @@ export async function startApi(
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
   const onEmbed = (model: string, seconds: number): void => metrics.embeddingDuration.observe({ model }, seconds);
-  const personKeys = createPersonKeys(createKeyring(env.KEY_ENCRYPTION_KEY));
+  const keyring = createKeyring(env.KEY_ENCRYPTION_KEY);
+  const personKeys = createPersonKeys(keyring);
   const db = lifecycle.add(
     'database',
     await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery, personKeys }),

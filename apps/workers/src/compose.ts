@@ -1,6 +1,6 @@
 /** Builds the workers from their settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
-import { createAnchorStore, createBlobStore } from '@novax/adapters/blobs';
+import { createAnchorStore, createFileStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
 import { createMailer } from '@novax/adapters/mailer';
 import { createEmbedder } from '@novax/adapters/embedder';
@@ -89,7 +89,7 @@ export async function startWorkers(
       dims: embedder.dims,
     });
     const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log });
-    const blobs = env.STORAGE_DRIVER === 'fs' && env.STORAGE_DIR === undefined ? null : createBlobStore(env);
+    const blobs = createFileStore(env);
     if (blobs === null)
       log.warn(
         'no STORAGE_DIR: a restore will not know who was erased since its backup, for nothing outside the database does',

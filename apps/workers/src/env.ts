@@ -46,14 +46,6 @@ const schema = z.object({
   PUBLIC_URL: z.url().optional(),
   /** The web app: it answers /verify-email, /reset-password and /accept-invitation, each with `?token=…`. */
   APP_URL: z.url().optional(),
-  /** Where files are kept; without a folder or a bucket nothing is. */
-  STORAGE_DRIVER: z.enum(['fs', 's3']).default('fs'),
-  STORAGE_DIR: z.string().optional(),
-  S3_ENDPOINT: z.url().optional(),
-  S3_REGION: z.string().optional(),
-  S3_BUCKET: z.string().optional(),
-  S3_ACCESS_KEY_ID: z.string().optional(),
-  S3_SECRET_ACCESS_KEY: z.string().optional(),
   /** Roles of this process, comma-separated; all of them when absent. */
   WORKER_ROLES: z
     .string()

@@ -52,6 +52,13 @@ export function createAnchorStore(
       S3_ACCESS_KEY_ID: env.BACKUP_S3_ACCESS_KEY_ID,
       S3_SECRET_ACCESS_KEY: env.BACKUP_S3_SECRET_ACCESS_KEY,
     });
+  return createFileStore(env);
+}
+
+/** The store for files; null where the settings name none. Throws INTERNAL when they name one by half. */
+export function createFileStore(
+  env: Omit<BlobEnv, 'STORAGE_DRIVER'> & { readonly STORAGE_DRIVER?: string | undefined },
+): BlobStore | null {
   const shared = driverOf(env.STORAGE_DRIVER) ?? 'fs';
   if (shared === 'fs' && !env.STORAGE_DIR) return null;
   return createBlobStore({ ...env, STORAGE_DRIVER: shared });

@@ -1,4 +1,5 @@
 /** Handlers of `users` that change, export and erase a person. */
+import type { SqlTx } from '@novax/db/tx';
 import { exportPerson } from '@novax/domain/users/export';
 import { updateProfile } from '@novax/domain/users/profile';
 import { readSelf } from '@novax/domain/users/queries';
@@ -10,7 +11,8 @@ export const privacyHandlers: Pick<Handlers['users'], 'updateProfile' | 'exportD
     updateProfile(services.db, sessionOf(caller).userId, { ...input, call: request.call }),
   exportData: ({ services, request, caller }) => {
     const { userId } = sessionOf(caller);
-    return exportPerson(services.db, userId, { call: request.call, opener: async () => () => null });
+    const opener = (tx: SqlTx) => services.personKeys.opener(tx.sql, [userId]);
+    return exportPerson(services.db, userId, { call: request.call, opener });
   },
   async erase({ services, request, caller, reader }, input) {
     const { email } = await readSelf(reader);

@@ -101,13 +101,13 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     say(`comparing table ${index + 1} of ${pairs.length}`, 0.7 + (0.25 * index) / pairs.length);
     await assertEqual(client, pair);
   }
+  // Only now, so that what was compared is what was saved; before whatever writes to the trail here.
+  if (pairs.some(({ shape }) => shape.name === 'audit_horizon')) await client.query('call private.start_audit_epoch()');
   const erased = await knownTo(client, await collected(options.erased));
   // A backup from before there was a list has no function for it either.
   const late = erased.length > 0 && !(await hasFunction(client));
   if (!late) await eraseAgain(client, erased);
   await refreshViews(client);
-  // Last, so that what was compared is what was saved.
-  if (pairs.some(({ shape }) => shape.name === 'audit_horizon')) await client.query('call private.start_audit_epoch()');
   await client.query('commit');
   if (late) {
     say('erasing again who was erased', 0.96);

@@ -1,6 +1,6 @@
 /** `novax backup`: makes, lists, verifies and restores backups. */
 import { join, resolve } from 'node:path';
-import { createBlobStore } from '@novax/adapters/blobs';
+import { createFileStore } from '@novax/adapters/blobs';
 import type { Command } from '@commander-js/extra-typings';
 import { createBackup } from '../backup/create.ts';
 import { erasedPeople } from '../backup/restore-erasures.ts';
@@ -194,10 +194,8 @@ async function restore(
 
 /** The list of the erased in the store of the settings, if they name one. */
 function erasedOf({ values }: Settings): { erased?: () => AsyncIterable<string> } {
-  const { STORAGE_DRIVER: driver, STORAGE_DIR: folder, S3_BUCKET: bucket } = values;
-  if (driver === 's3' ? bucket === undefined : folder === undefined) return {};
-  const blobs = createBlobStore({ ...values, STORAGE_DRIVER: driver === 's3' ? 's3' : 'fs' });
-  return { erased: () => erasedPeople(blobs) };
+  const blobs = createFileStore(values);
+  return blobs === null ? {} : { erased: () => erasedPeople(blobs) };
 }
 
 function targetOf({ dir }: CommandContext, settings: Settings, given: string | undefined): BackupTarget {

@@ -134,5 +134,6 @@ export const ALLOWED: readonly Allowance[] = [
     'public.refresh_tokens',
     'public.one_time_tokens',
     'public.audit_horizon',
+    'public.erasures',
   ),
 ];
