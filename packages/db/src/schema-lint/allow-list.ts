@@ -120,7 +120,6 @@ export const ALLOWED: readonly Allowance[] = [
     'policy-always-true',
     'holds nothing of any tenant',
     'public.embedding_models.*',
-    'public.metric_samples.*_novax_worker',
     'public.backup_runs.*',
     'public.background_migrations.*',
   ),
@@ -128,5 +127,7 @@ export const ALLOWED: readonly Allowance[] = [
     'rls-without-policy',
     'closed to every runtime role on purpose: named functions alone reach it',
     'public.refresh_tokens',
+    'public.usage_samples',
+    'public.metric_samples',
   ),
 ];
