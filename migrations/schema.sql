@@ -1539,13 +1539,11 @@ create table public.metric_samples (
 ) partition by RANGE (sampled_at);
 alter table public.metric_samples owner to novax_owner;
 comment on table public.metric_samples is 'Figures of the platform itself, over time; nothing of any tenant. May be a hypertable.';
-grant insert on table public.metric_samples to novax_worker;
+grant insert on table public.metric_samples to novax_definer;
 grant select on table public.metric_samples to novax_backup;
 alter table public.metric_samples enable row level security;
 alter table public.metric_samples force row level security;
 CREATE INDEX idx_metric_samples_metric_sampled_at ON ONLY public.metric_samples USING btree (metric, sampled_at);
-create policy metric_samples_insert_novax_worker on public.metric_samples as permissive for insert to novax_worker
-  with check (true);
 -- partition public.metric_samples_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
 -- monthly partitions public.metric_samples_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
 
@@ -2327,14 +2325,11 @@ create table public.usage_samples (
 ) partition by RANGE (sampled_at);
 alter table public.usage_samples owner to novax_owner;
 comment on table public.usage_samples is 'What an organization used, over time. No runtime role reads it: private.usage_for_current_org does. May be a hypertable.';
-grant insert on table public.usage_samples to novax_worker;
+grant insert, select on table public.usage_samples to novax_definer;
 grant select on table public.usage_samples to novax_backup;
-grant select on table public.usage_samples to novax_definer;
 alter table public.usage_samples enable row level security;
 alter table public.usage_samples force row level security;
 CREATE INDEX idx_usage_samples_org_id_metric_sampled_at ON ONLY public.usage_samples USING btree (org_id, metric, sampled_at);
-create policy usage_samples_insert_novax_worker on public.usage_samples as permissive for insert to novax_worker
-  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
 -- partition public.usage_samples_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
 -- monthly partitions public.usage_samples_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
 
@@ -3947,6 +3942,39 @@ $function$;
 alter function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) owner to novax_definer;
 comment on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) is 'Asks for a mail: about oneself, to whom an admin invited, or (signed out) to an address that may be nobody''s.';
 grant execute on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.record_metric(p_metric character varying, p_value double precision, p_labels jsonb DEFAULT '{}'::jsonb, p_sampled_at timestamp with time zone DEFAULT now())
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  insert into public.metric_samples (metric, value, labels, sampled_at)
+  values (p_metric, p_value, coalesce(p_labels, '{}'), coalesce(p_sampled_at, now()))
+$function$;
+alter function private.record_metric(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) owner to novax_definer;
+comment on function private.record_metric(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) is 'One figure of the platform itself, of no tenant.';
+grant execute on function private.record_metric(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb DEFAULT '{}'::jsonb, p_sampled_at timestamp with time zone DEFAULT now())
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_org_id uuid := nullif(current_setting('app.current_org_id', true), '')::uuid;
+begin
+  if v_org_id is null then
+    raise exception 'app.current_org_id is not set' using errcode = 'insufficient_privilege';
+  end if;
+  insert into public.usage_samples (org_id, metric, value, labels, sampled_at)
+  values (v_org_id, p_metric, p_value, coalesce(p_labels, '{}'), coalesce(p_sampled_at, now()));
+end
+$function$;
+alter function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) owner to novax_definer;
+comment on function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) is 'One sample of what app.current_org_id used.';
+grant execute on function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.refresh_ai_views()
  RETURNS void

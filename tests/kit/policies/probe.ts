@@ -89,7 +89,7 @@ export class Prober {
     }
   }
 
-  /** The outcomes of a command on a table for every caller of a role, by caller. */
+  /** The outcomes of a command on a table for every caller of a role, by caller; the first alone where a privilege is missing, because that is the same for all. */
   async outcomes(role: string, table: ProbedTable, command: Command): Promise<Record<string, Outcome>> {
     const found: Record<string, Outcome> = {};
     if (command === 'insert') {
@@ -97,11 +97,15 @@ export class Prober {
       for (const addition of additionsOf(role)) {
         if (addition.org === '' && !isOptional(table)) continue;
         found[addition.name] = await this.attempt(role, addition.caller, insertOf(table, granted, addition));
+        if (found[addition.name] === 'denied') break;
       }
       return found;
     }
     const sql = await this.#statement(role, table, command);
-    for (const caller of callersOf(role)) found[caller.name] = await this.attempt(role, caller, sql);
+    for (const caller of callersOf(role)) {
+      found[caller.name] = await this.attempt(role, caller, sql);
+      if (found[caller.name] === 'denied') break;
+    }
     return found;
   }
 

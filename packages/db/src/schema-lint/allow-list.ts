@@ -123,7 +123,6 @@ export const ALLOWED: readonly Allowance[] = [
     'policy-always-true',
     'holds nothing of any tenant',
     'public.embedding_models.*',
-    'public.metric_samples.*_novax_worker',
     'public.backup_runs.*',
     'public.background_migrations.*',
   ),
@@ -135,5 +134,7 @@ export const ALLOWED: readonly Allowance[] = [
     'public.one_time_tokens',
     'public.audit_horizon',
     'public.erasures',
+    'public.usage_samples',
+    'public.metric_samples',
   ),
 ];
