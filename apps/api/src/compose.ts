@@ -114,7 +114,7 @@ export async function startApi(
   });
   const guards = {
     passwords: createPasswords(),
-    policy: createPasswordPolicy(),
+    policy: await createPasswordPolicy(),
     gate: createSignInGate({ guard: redisLoginGuard(redis, { tries: env.SIGN_IN_TRIES }), metrics }),
   };
   const auth = createAuth({

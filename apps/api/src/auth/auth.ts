@@ -77,7 +77,7 @@ export function createAuth(parts: {
 
   return {
     async register(input, request) {
-      await policy.check(input.password, { ...input, field: 'password' });
+      policy.check(input.password, { ...input, field: 'password' });
       const passwordHash = await passwords.hash(input.password);
       const { person, session } = await registerPerson(
         db,
