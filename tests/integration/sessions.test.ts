@@ -7,6 +7,8 @@ import { startTestApi, type TestApi } from '../kit/api.ts';
 import { answerOf, call, type Answer } from '../kit/call.ts';
 import { connect } from '../kit/database.ts';
 import { eventually } from '../kit/eventually.ts';
+import { servers } from '../kit/servers.ts';
+import { tcpProxy } from '../kit/tcp-proxy.ts';
 import { novax } from '../ops/run-novax.ts';
 
 let api: TestApi;
@@ -207,6 +209,23 @@ describe('auth.listSessions', () => {
 });
 
 describe('auth.revokeSession', () => {
+  test('ends a session on every node within a second also while Valkey is away', async () => {
+    await using proxy = await tcpProxy(servers().queueRedisUrl);
+    const { DATABASE_URL, JWT_PRIVATE_KEYS } = api.env;
+    await using node = await startTestApi({ env: { DATABASE_URL, JWT_PRIVATE_KEYS, QUEUE_REDIS_URL: proxy.url } });
+    const person = await signedIn();
+    const other = await signInAgain(person);
+    for (const { url } of [node, ...nodes]) expect((await ask(person, 'users.me', {}, url)).status).toBe(200);
+    proxy.cut();
+    const revoked = await ask(other, 'auth.revokeSession', { id: person.sessionId }, node.url);
+    expect(revoked.data, revoked.text).toEqual({ ok: true });
+    for (const { url } of [node, ...nodes])
+      await eventually(async () => expect((await ask(person, 'users.me', {}, url)).status).toBe(401), {
+        timeoutMs: 1_000,
+      });
+    expect((await ask(other, 'users.me', {}, node.url)).status).toBe(200);
+  });
+
   test("answers NOT_FOUND for another's, an unknown and a dead session, and ends none of them", async () => {
     const [person, other] = [await signedIn(), await signedIn()];
     await signInAgain(person, 'dead');

@@ -1,5 +1,5 @@
 /** TLS that the API ends itself: 1.3 alone, peers that check refuse what is wrong, and a new certificate drops no request (TL-1). */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, type SecureVersion, type TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestApi, type TestApi } from '../kit/api.ts';
@@ -14,6 +15,7 @@ import { newAuthority, type Certificate } from '../kit/certificate.ts';
 import { eventually } from '../kit/eventually.ts';
 
 const run = promisify(execFile);
+const main = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url));
 const authority = newAuthority();
 const day = 86_400_000;
 let folder: Awaited<ReturnType<typeof mkdtempDisposable>>;
@@ -37,12 +39,12 @@ async function install({ cert, key }: Pick<Certificate, 'cert' | 'key'>): Promis
 
 /** Connects as somebody who trusts the authority and wants `api.example.test`. */
 async function connected(
-  options: { version?: SecureVersion; host?: string; ca?: string } = {},
+  options: { version?: SecureVersion; host?: string; ca?: string; port?: number } = {},
 ): Promise<TLSSocket & AsyncDisposable> {
   const { version, host = 'api.example.test', ca = authority.cert } = options;
   const socket = connectTls({
     host: '127.0.0.1',
-    port: Number(new URL(api.url).port),
+    port: options.port ?? Number(new URL(api.url).port),
     servername: host,
     ca,
     // At the usual level this side would refuse the old versions before the server can.
@@ -185,8 +187,51 @@ test('a pair that does not fit, or is none, is refused and the old one stays; a 
   await eventually(async () => expect(await served()).toBe(one.serialNumber));
 });
 
+test('SIGHUP makes the process look at its files at once, and does not end it', async () => {
+  const cert = join(folder.path, 'hup.crt');
+  const key = join(folder.path, 'hup.key');
+  const [first, second] = [
+    authority.issue({ host: 'api.example.test' }),
+    authority.issue({ host: 'api.example.test' }),
+  ];
+  await writeFile(cert, first.cert);
+  await writeFile(key, first.key);
+  const { DATABASE_URL, JWT_PRIVATE_KEYS, QUEUE_REDIS_URL, NATS_URL, KEY_ENCRYPTION_KEY } = api.env;
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
+    env: {
+      ...{ DATABASE_URL, JWT_PRIVATE_KEYS, QUEUE_REDIS_URL, NATS_URL, KEY_ENCRYPTION_KEY: String(KEY_ENCRYPTION_KEY) },
+      ...{ PORT: '0', METRICS_PORT: '0', TLS_CERT_FILE: cert, TLS_KEY_FILE: key, FILES_RELOAD_MS: '3600000' },
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let heard = '';
+  child.stdout.on('data', (chunk) => (heard += String(chunk)));
+  try {
+    const port = await eventually(
+      () => {
+        const found = /"url":"https:\/\/127\.0\.0\.1:(\d+)"/.exec(heard)?.[1];
+        if (found === undefined) throw new Error(`not listening: ${heard}`);
+        return Number(found);
+      },
+      { timeoutMs: 20_000 },
+    );
+    const shown = async (): Promise<string> => {
+      await using socket = await connected({ port });
+      return socket.getPeerCertificate().serialNumber;
+    };
+    expect(await shown()).toBe(first.serialNumber);
+    await writeFile(key, second.key);
+    await writeFile(cert, second.cert);
+    child.kill('SIGHUP');
+    await eventually(async () => expect(await shown()).toBe(second.serialNumber));
+  } finally {
+    child.kill('SIGTERM');
+    if (child.exitCode === null) await once(child, 'exit');
+  }
+  expect(child.exitCode).toBe(0);
+}, 40_000);
+
 describe('settings', () => {
-  const main = new URL('../../apps/api/src/main.ts', import.meta.url).pathname;
   const needed = {
     DATABASE_URL: 'postgresql://nobody@127.0.0.1:9/none',
     QUEUE_REDIS_URL: 'redis://127.0.0.1:9',
