@@ -619,9 +619,9 @@ create table public.audit_log (
   ip_address inet,
   request_id character varying,
   created_at timestamp with time zone default now() not null,
+  api_key_id uuid,
   xact_id xid8 default pg_current_xact_id() not null,
   epoch integer default 1 not null,
-  api_key_id uuid,
   sealed jsonb,
   constraint audit_log_pkey PRIMARY KEY (id, created_at),
   constraint ck_audit_log_action CHECK (((action)::text = ANY ((ARRAY['create'::character varying, 'update'::character varying, 'delete'::character varying, 'access'::character varying])::text[]))),
@@ -664,11 +664,11 @@ grant insert (ip_address) on public.audit_log to novax_api;
 grant insert (ip_address) on public.audit_log to novax_worker;
 grant insert (request_id) on public.audit_log to novax_api;
 grant insert (request_id) on public.audit_log to novax_worker;
-comment on column public.audit_log.xact_id is 'Transaction that wrote the row; nobody but the default may say it.';
-comment on column public.audit_log.epoch is 'Counts the clusters that the trail has lived in: transaction numbers begin anew in each, a restore raises the default.';
-comment on column public.audit_log.api_key_id is 'The API key that was used, when one was. No foreign key: the record outlives the key.';
+comment on column public.audit_log.api_key_id is 'The API key that was used, where one was. No foreign key: the record outlives the key.';
 grant insert (api_key_id) on public.audit_log to novax_api;
 grant insert (api_key_id) on public.audit_log to novax_worker;
+comment on column public.audit_log.xact_id is 'Transaction that wrote the row; nobody but the default may say it.';
+comment on column public.audit_log.epoch is 'Counts the clusters that the trail has lived in: transaction numbers begin anew in each, a restore raises the default.';
 comment on column public.audit_log.sealed is 'Values sealed with the actor''s key: ip, the full address. Null where there is none, or nobody to seal it for.';
 grant insert (sealed) on public.audit_log to novax_api;
 grant insert (sealed) on public.audit_log to novax_worker;
@@ -1152,6 +1152,27 @@ create policy embedding_models_update_novax_owner on public.embedding_models as 
   using (true)
   with check (true);
 
+create table public.erasures (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  erased_at timestamp with time zone default now() not null,
+  recorded_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint erasures_pkey PRIMARY KEY (id),
+  constraint fk_erasures_user FOREIGN KEY (user_id) REFERENCES public.users(id)
+);
+alter table public.erasures owner to novax_owner;
+comment on table public.erasures is 'People who were erased. Each is written to the blob store too, where no restore of this database can bring them back from.';
+grant insert, select, update on table public.erasures to novax_definer;
+grant select on table public.erasures to novax_backup;
+alter table public.erasures enable row level security;
+alter table public.erasures force row level security;
+comment on column public.erasures.recorded_at is 'When it was written there; null until then.';
+CREATE INDEX idx_erasures_erased_at ON public.erasures USING btree (erased_at) WHERE (recorded_at IS NULL);
+CREATE UNIQUE INDEX idx_erasures_user_id ON public.erasures USING btree (user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.erasures FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+
 create table public.events (
   id bigint generated always as identity not null,
   event_id uuid default gen_random_uuid() not null,
@@ -1264,6 +1285,7 @@ alter table public.idempotency_keys owner to novax_owner;
 comment on table public.idempotency_keys is 'The answer to a call that its caller may send again: same person, organization and key give the stored answer.';
 grant delete on table public.idempotency_keys to novax_worker;
 grant delete, insert, select on table public.idempotency_keys to novax_api;
+grant delete, select on table public.idempotency_keys to novax_definer;
 grant select on table public.idempotency_keys to novax_backup;
 alter table public.idempotency_keys enable row level security;
 alter table public.idempotency_keys force row level security;
@@ -1480,8 +1502,8 @@ create table public.mails (
 );
 alter table public.mails owner to novax_owner;
 comment on table public.mails is 'Mails asked for and what became of them. One-time secrets are made by whoever sends the mail and stand nowhere in it here.';
+grant delete, insert, select on table public.mails to novax_definer;
 grant delete, select on table public.mails to novax_worker;
-grant insert, select on table public.mails to novax_definer;
 grant select on table public.mails to novax_backup;
 alter table public.mails enable row level security;
 alter table public.mails force row level security;
@@ -1543,6 +1565,7 @@ create table public.notification_preferences (
 alter table public.notification_preferences owner to novax_owner;
 comment on table public.notification_preferences is 'What a person wants to hear of, and where. A missing row means yes.';
 grant delete, insert, select, update on table public.notification_preferences to novax_api;
+grant delete, select on table public.notification_preferences to novax_definer;
 grant select on table public.notification_preferences to novax_backup;
 grant select on table public.notification_preferences to novax_worker;
 alter table public.notification_preferences enable row level security;
@@ -1585,6 +1608,7 @@ create table public.notifications (
 alter table public.notifications owner to novax_owner;
 comment on table public.notifications is 'Something a person should know, in one organization.';
 grant delete, insert, select on table public.notifications to novax_worker;
+grant delete, select on table public.notifications to novax_definer;
 grant select on table public.notifications to novax_api;
 grant select on table public.notifications to novax_backup;
 grant select on table public.notifications to novax_readonly;
@@ -1633,19 +1657,51 @@ create table public.oauth_accounts (
 );
 alter table public.oauth_accounts owner to novax_owner;
 comment on table public.oauth_accounts is 'A person''s account at an OpenID Connect provider, named by the provider''s stable subject, never by address.';
-grant delete, insert, select on table public.oauth_accounts to novax_api;
+grant delete, insert, select on table public.oauth_accounts to novax_definer;
+grant insert, select on table public.oauth_accounts to novax_api;
 grant select on table public.oauth_accounts to novax_backup;
 alter table public.oauth_accounts enable row level security;
 alter table public.oauth_accounts force row level security;
+grant update (last_used_at) on public.oauth_accounts to novax_api;
 CREATE UNIQUE INDEX idx_oauth_accounts_provider_subject ON public.oauth_accounts USING btree (provider, subject);
 CREATE INDEX idx_oauth_accounts_user_id ON public.oauth_accounts USING btree (user_id);
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.oauth_accounts FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
-create policy oauth_accounts_delete_novax_api on public.oauth_accounts as permissive for delete to novax_api
-  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
 create policy oauth_accounts_insert_novax_api on public.oauth_accounts as permissive for insert to novax_api
   with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
 create policy oauth_accounts_select_novax_api on public.oauth_accounts as permissive for select to novax_api
   using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy oauth_accounts_update_novax_api on public.oauth_accounts as permissive for update to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.oauth_flows (
+  id uuid default gen_random_uuid() not null,
+  flow_hash bytea not null,
+  provider character varying not null,
+  secrets_ciphertext bytea not null,
+  key_id character varying not null,
+  link_user_id uuid,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint oauth_flows_pkey PRIMARY KEY (id),
+  constraint fk_oauth_flows_link_user FOREIGN KEY (link_user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_oauth_flows_flow_hash CHECK ((octet_length(flow_hash) = 32)),
+  constraint ck_oauth_flows_provider CHECK (((char_length((provider)::text) >= 1) AND (char_length((provider)::text) <= 64)))
+);
+alter table public.oauth_flows owner to novax_owner;
+comment on table public.oauth_flows is 'Sign-ins that are under way at an identity provider. A row goes with the first answer that names it, whatever comes of that.';
+grant delete, insert, select, update on table public.oauth_flows to novax_definer;
+grant select on table public.oauth_flows to novax_backup;
+alter table public.oauth_flows enable row level security;
+alter table public.oauth_flows force row level security;
+comment on column public.oauth_flows.flow_hash is 'SHA-256 of the secret that the browser which began it must bring back.';
+comment on column public.oauth_flows.secrets_ciphertext is 'State, nonce and code verifier, sealed by the application under the key named in key_id, bound to this row.';
+comment on column public.oauth_flows.link_user_id is 'The signed-in person who adds the provider to their account; null for a sign-in.';
+CREATE INDEX idx_oauth_flows_expires_at ON public.oauth_flows USING btree (expires_at);
+CREATE UNIQUE INDEX idx_oauth_flows_flow_hash ON public.oauth_flows USING btree (flow_hash);
+CREATE INDEX idx_oauth_flows_link_user_id ON public.oauth_flows USING btree (link_user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.oauth_flows FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 
 create table public.one_time_tokens (
   id uuid default gen_random_uuid() not null,
@@ -1666,7 +1722,7 @@ create table public.one_time_tokens (
 );
 alter table public.one_time_tokens owner to novax_owner;
 comment on table public.one_time_tokens is 'Secrets that were mailed, by their hashes; they go with the mail they came in.';
-grant insert, select, update on table public.one_time_tokens to novax_definer;
+grant delete, insert, select, update on table public.one_time_tokens to novax_definer;
 grant select on table public.one_time_tokens to novax_backup;
 alter table public.one_time_tokens enable row level security;
 alter table public.one_time_tokens force row level security;
@@ -1695,7 +1751,7 @@ create table public.org_members (
 alter table public.org_members owner to novax_owner;
 comment on table public.org_members is 'Who belongs to which organization, and as what. The truth behind app.memberships.';
 grant delete, insert, select on table public.org_members to novax_api;
-grant insert, select on table public.org_members to novax_definer;
+grant delete, insert, select on table public.org_members to novax_definer;
 grant select on table public.org_members to novax_backup;
 grant select on table public.org_members to novax_readonly;
 grant select on table public.org_members to novax_worker;
@@ -1792,7 +1848,7 @@ create table public.organizations (
 );
 alter table public.organizations owner to novax_owner;
 comment on table public.organizations is 'A tenant. Everything with an org_id belongs to exactly one.';
-grant insert, select on table public.organizations to novax_definer;
+grant insert, select, update on table public.organizations to novax_definer;
 grant select on table public.organizations to novax_api;
 grant select on table public.organizations to novax_backup;
 grant select on table public.organizations to novax_readonly;
@@ -1847,7 +1903,7 @@ create table public.person_keys (
 alter table public.person_keys owner to novax_owner;
 comment on table public.person_keys is 'The key that seals one person''s fields in audit snapshots. Erasing a person destroys the key; the audit rows and their seals stay.';
 grant insert, select on table public.person_keys to novax_api;
-grant insert, select on table public.person_keys to novax_definer;
+grant insert, select, update on table public.person_keys to novax_definer;
 grant select on table public.person_keys to novax_backup;
 alter table public.person_keys enable row level security;
 alter table public.person_keys force row level security;
@@ -1940,6 +1996,7 @@ create table public.recovery_codes (
 alter table public.recovery_codes owner to novax_owner;
 comment on table public.recovery_codes is 'One-time codes that stand in for a lost factor; they go with it.';
 grant delete, insert, select on table public.recovery_codes to novax_api;
+grant delete, select on table public.recovery_codes to novax_definer;
 grant select on table public.recovery_codes to novax_backup;
 alter table public.recovery_codes enable row level security;
 alter table public.recovery_codes force row level security;
@@ -1975,7 +2032,7 @@ create table public.refresh_tokens (
 );
 alter table public.refresh_tokens owner to novax_owner;
 comment on table public.refresh_tokens is 'One-time refresh tokens. Every rotation adds a row to the family; using a rotated one again revokes family and session.';
-grant insert, select, update on table public.refresh_tokens to novax_definer;
+grant delete, insert, select, update on table public.refresh_tokens to novax_definer;
 grant select on table public.refresh_tokens to novax_backup;
 alter table public.refresh_tokens enable row level security;
 alter table public.refresh_tokens force row level security;
@@ -2238,6 +2295,7 @@ create table public.totp_factors (
 alter table public.totp_factors owner to novax_owner;
 comment on table public.totp_factors is 'Time-based one-time password factors (RFC 6238).';
 grant delete, insert, select, update on table public.totp_factors to novax_api;
+grant delete, select on table public.totp_factors to novax_definer;
 grant select on table public.totp_factors to novax_backup;
 alter table public.totp_factors enable row level security;
 alter table public.totp_factors force row level security;
@@ -2815,6 +2873,29 @@ comment on function private.audit_system(p_actor_type character varying, p_actor
 grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) to novax_api;
 grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_link_user_id is not null then
+    perform private.require_self(p_link_user_id);
+  end if;
+  -- Whoever begins sweeps more than they leave, so that abandoned ones cannot pile up.
+  delete from public.oauth_flows
+  where id in (
+    select f.id from public.oauth_flows f where f.expires_at <= clock_timestamp() order by f.expires_at limit 100 for update skip locked
+  );
+  insert into public.oauth_flows (id, flow_hash, provider, secrets_ciphertext, key_id, link_user_id, expires_at)
+  values (p_id, p_flow_hash, p_provider, p_secrets_ciphertext, p_key_id, p_link_user_id, p_expires_at);
+end
+$function$;
+alter function private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone) owner to novax_definer;
+comment on function private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone) is 'Keeps a sign-in until it comes back, and removes some that never did; for linking, of oneself alone.';
+grant execute on function private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.change_password(p_user_id uuid, p_password_hash character varying)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -3261,6 +3342,91 @@ comment on function private.ensure_partitions(p_months_ahead integer) is 'Makes 
 grant execute on function private.ensure_partitions(p_months_ahead integer) to novax_migrator;
 grant execute on function private.ensure_partitions(p_months_ahead integer) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.erase_person(p_user_id uuid, p_request_id character varying DEFAULT NULL::character varying)
+ RETURNS TABLE(outcome character varying, organizations character varying[])
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_user public.users;
+  v_email varchar := 'erased-' || p_user_id || '@erased.invalid';
+  v_owned varchar[];
+  v_organization public.organizations;
+begin
+  perform private.require_self(p_user_id);
+  select u.* into v_user from public.users u where u.id = p_user_id and u.status <> 'deleted' for update;
+  if not found then
+    return query select 'unknown'::varchar, null::varchar[];
+    return;
+  end if;
+  -- Held, so that nobody joins between the question and the answer.
+  perform from public.organizations o where o.owner_id = p_user_id and o.status <> 'deleted' order by o.id for update;
+  select array_agg(o.name order by o.name) into v_owned
+  from public.organizations o
+  where o.owner_id = p_user_id and o.status <> 'deleted'
+    and exists (select from public.org_members m where m.org_id = o.id and m.user_id <> p_user_id);
+  if v_owned is not null then
+    return query select 'owns'::varchar, v_owned;
+    return;
+  end if;
+
+  for v_organization in
+    update public.organizations o set status = 'deleted', version = o.version + 1
+    where o.owner_id = p_user_id and o.status <> 'deleted'
+    returning o.*
+  loop
+    insert into public.audit_log (org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, request_id)
+    values (v_organization.id, 'user', p_user_id, 'delete', 'organizations', v_organization.id, jsonb_build_object('reason', 'its only member was erased'), p_request_id);
+    insert into public.events (event_id, org_id, event_type, aggregate_type, aggregate_id, aggregate_version, schema_version, payload, actor_type, actor_id, request_id)
+    values (
+      gen_random_uuid(), v_organization.id, 'organization.deleted', 'organization', v_organization.id, v_organization.version, 1,
+      jsonb_build_object('organizationId', v_organization.id), 'user', p_user_id, p_request_id
+    );
+  end loop;
+
+  -- Before the address is gone: a membership that ends withdraws the offers that stand to it. An owner stays named in what was deleted.
+  delete from public.org_members m
+  where m.user_id = p_user_id
+    and not exists (select from public.organizations o where o.id = m.org_id and o.owner_id = p_user_id);
+  update public.api_keys k set status = 'revoked', revoked_at = now() where k.creator_id = p_user_id and k.status = 'active';
+  update public.invitations i set status = 'revoked' where i.inviter_id = p_user_id and i.status = 'pending';
+  delete from public.mails l
+  where l.user_id = p_user_id or l.email_normalized = v_user.email_normalized
+    or l.invitation_id in (select i.id from public.invitations i where i.accepted_by_id = p_user_id);
+  update public.invitations i
+  set email = v_email, email_normalized = v_email, status = case when i.status = 'pending' then 'revoked' else i.status end
+  where i.email_normalized = v_user.email_normalized or i.accepted_by_id = p_user_id;
+
+  update public.users u
+  set status = 'deleted', email = v_email, email_normalized = v_email, email_verified_at = null, password_hash = '!', profile_metadata = '{}',
+      username = 'erased-' || right(p_user_id::text, 12), username_normalized = 'erased-' || right(p_user_id::text, 12)
+  where u.id = p_user_id;
+  -- The trigger on the status has ended them; where from and with what goes as well.
+  delete from public.refresh_tokens t where t.session_id in (select s.id from public.sessions s where s.user_id = p_user_id);
+  update public.sessions s
+  set ip_address = null, user_agent = null, revoked_at = coalesce(s.revoked_at, clock_timestamp()), revoked_reason = coalesce(s.revoked_reason, 'user_deleted')
+  where s.user_id = p_user_id;
+  delete from public.oauth_flows f where f.link_user_id = p_user_id;
+  delete from public.oauth_accounts a where a.user_id = p_user_id;
+  delete from public.totp_factors f where f.user_id = p_user_id;
+  delete from public.recovery_codes c where c.user_id = p_user_id;
+  delete from public.one_time_tokens t where t.user_id = p_user_id;
+  delete from public.notification_preferences p where p.user_id = p_user_id;
+  delete from public.notifications n where n.user_id = p_user_id;
+  delete from public.idempotency_keys k where k.user_id = p_user_id;
+
+  update public.person_keys k set wrapped_key = null, destroyed_at = now() where k.user_id = p_user_id and k.destroyed_at is null;
+  -- Whoever had no key gets none any more.
+  insert into public.person_keys (user_id, key_id, destroyed_at) values (p_user_id, 'none', now()) on conflict (user_id) do nothing;
+  insert into public.erasures (user_id) values (p_user_id) on conflict (user_id) do nothing;
+  return query select 'erased'::varchar, null::varchar[];
+end
+$function$;
+alter function private.erase_person(p_user_id uuid, p_request_id character varying) owner to novax_definer;
+comment on function private.erase_person(p_user_id uuid, p_request_id character varying) is 'Erases oneself: erased; owns (and what: organizations with other members must be handed over first); or unknown. What one wrote stays, with an author who has no name.';
+grant execute on function private.erase_person(p_user_id uuid, p_request_id character varying) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying DEFAULT NULL::character varying, p_traceparent character varying DEFAULT NULL::character varying, p_causation_id uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT now())
  RETURNS void
  LANGUAGE plpgsql
@@ -3283,6 +3449,141 @@ alter function private.event_system(p_event_id uuid, p_event_type character vary
 comment on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) is 'An outbox row without organization, such as user.registered.';
 grant execute on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) to novax_api;
 grant execute on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.export_person(p_section character varying, p_after character varying, p_limit integer)
+ RETURNS TABLE(place character varying, item jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_me uuid := private.current_user_id();
+  v_after uuid := '00000000-0000-0000-0000-000000000000';
+  v_address varchar;
+begin
+  perform private.require_self(v_me);
+  select u.email_normalized into v_address from public.users u where u.id = v_me and u.status = 'active';
+  if not found then
+    raise exception 'no active user' using errcode = 'insufficient_privilege';
+  end if;
+  if p_section <> 'auditTrail' and p_after <> '' then
+    v_after := p_after::uuid;
+  end if;
+
+  case p_section
+  when 'account' then
+    return query select u.id::varchar, jsonb_build_object(
+      'id', u.id, 'email', u.email, 'emailVerifiedAt', u.email_verified_at, 'username', u.username, 'status', u.status,
+      'hasPassword', u.password_hash <> '!', 'profileMetadata', u.profile_metadata, 'createdAt', u.created_at, 'updatedAt', u.updated_at)
+    from public.users u where u.id = v_me;
+  when 'sessions' then
+    return query select s.id::varchar, jsonb_build_object(
+      'id', s.id, 'ipAddress', host(s.ip_address), 'userAgent', s.user_agent, 'createdAt', s.created_at, 'lastSeenAt', s.last_seen_at,
+      'expiresAt', least(s.idle_expires_at, s.absolute_expires_at), 'revokedAt', s.revoked_at, 'revokedReason', s.revoked_reason)
+    from public.sessions s where s.user_id = v_me and s.id > v_after order by s.id limit p_limit;
+  when 'linkedAccounts' then
+    return query select a.id::varchar, jsonb_build_object(
+      'id', a.id, 'provider', a.provider, 'subject', a.subject, 'email', a.email, 'createdAt', a.created_at, 'lastUsedAt', a.last_used_at)
+    from public.oauth_accounts a where a.user_id = v_me and a.id > v_after order by a.id limit p_limit;
+  when 'factors' then
+    return query select f.id::varchar, jsonb_build_object(
+      'id', f.id, 'kind', 'totp', 'status', f.status, 'confirmedAt', f.confirmed_at, 'createdAt', f.created_at,
+      'recoveryCodesLeft', (select count(*) from public.recovery_codes c where c.user_id = v_me and c.used_at is null))
+    from public.totp_factors f where f.user_id = v_me and f.id > v_after order by f.id limit p_limit;
+  when 'apiKeys' then
+    return query select k.id::varchar, jsonb_build_object(
+      'id', k.id, 'organizationId', k.org_id, 'name', k.name, 'prefix', k.prefix, 'scopes', k.scopes, 'status', k.status,
+      'createdAt', k.created_at, 'expiresAt', k.expires_at, 'lastUsedAt', k.last_used_at, 'revokedAt', k.revoked_at)
+    from public.api_keys k where k.creator_id = v_me and k.id > v_after order by k.id limit p_limit;
+  when 'memberships' then
+    return query select m.id::varchar, jsonb_build_object(
+      'id', m.id, 'organizationId', m.org_id, 'organizationName', o.name, 'organizationSlug', o.slug, 'role', m.role, 'joinedAt', m.joined_at)
+    from public.org_members m
+    join public.organizations o on o.id = m.org_id
+    where m.user_id = v_me and o.status <> 'deleted' and m.id > v_after order by m.id limit p_limit;
+  when 'invitations' then
+    return query select i.id::varchar, jsonb_build_object(
+      'id', i.id, 'organizationId', i.org_id, 'organizationName', o.name, 'email', i.email, 'role', i.role, 'status', i.status,
+      'createdAt', i.created_at, 'expiresAt', i.expires_at, 'acceptedAt', i.accepted_at)
+    from public.invitations i
+    join public.organizations o on o.id = i.org_id
+    where (i.email_normalized = v_address or i.accepted_by_id = v_me) and i.id > v_after order by i.id limit p_limit;
+  -- What they wrote belongs to the organization: the words to those who are still in it, the fact to everybody who wrote.
+  when 'documents' then
+    return query select d.id::varchar, jsonb_build_object(
+      'id', d.id, 'organizationId', d.org_id, 'title', d.title, 'status', d.status, 'version', d.version, 'createdAt', d.created_at,
+      'updatedAt', d.updated_at, 'content', case when m.user_id is not null and d.status <> 'deleted' then d.content end)
+    from public.documents d
+    left join app.memberships m on m.org_id = d.org_id and m.user_id = v_me
+    where d.author_id = v_me and d.id > v_after order by d.id limit p_limit;
+  when 'documentVersions' then
+    return query select v.id::varchar, jsonb_build_object(
+      'id', v.id, 'organizationId', v.org_id, 'documentId', v.document_id, 'version', v.version, 'title', v.title, 'writtenAt', v.written_at,
+      'content', case when m.user_id is not null and d.status <> 'deleted' then v.content end)
+    from public.document_versions v
+    join public.documents d on d.org_id = v.org_id and d.id = v.document_id
+    left join app.memberships m on m.org_id = v.org_id and m.user_id = v_me
+    where v.author_id = v_me and v.id > v_after order by v.id limit p_limit;
+  when 'tasks' then
+    return query select t.id::varchar, jsonb_build_object(
+      'id', t.id, 'organizationId', t.org_id, 'title', t.title, 'status', t.status, 'priority', t.priority, 'dueDate', t.due_date,
+      'assignedToMe', t.assignee_id is not distinct from v_me, 'createdByMe', t.creator_id = v_me, 'createdAt', t.created_at,
+      'description', case when m.user_id is not null and t.creator_id = v_me then t.description end)
+    from public.tasks t
+    left join app.memberships m on m.org_id = t.org_id and m.user_id = v_me
+    where (t.creator_id = v_me or t.assignee_id = v_me) and t.id > v_after order by t.id limit p_limit;
+  when 'comments' then
+    return query select c.id::varchar, jsonb_build_object(
+      'id', c.id, 'organizationId', c.org_id, 'documentId', c.document_id, 'taskId', c.task_id, 'status', c.status, 'createdAt', c.created_at,
+      'body', case when m.user_id is not null and c.status <> 'deleted' then c.body end)
+    from public.comments c
+    left join app.memberships m on m.org_id = c.org_id and m.user_id = v_me
+    where c.author_id = v_me and c.id > v_after order by c.id limit p_limit;
+  when 'attachments' then
+    return query select a.id::varchar, jsonb_build_object(
+      'id', a.id, 'organizationId', a.org_id, 'fileName', a.file_name, 'mediaType', a.media_type, 'sizeBytes', a.size_bytes,
+      'status', a.status, 'createdAt', a.created_at,
+      'extractedText', case when m.user_id is not null then a.extracted_text end)
+    from public.attachments a
+    left join app.memberships m on m.org_id = a.org_id and m.user_id = v_me
+    where a.uploader_id = v_me and a.id > v_after order by a.id limit p_limit;
+  when 'notifications' then
+    return query select n.id::varchar, jsonb_build_object(
+      'id', n.id, 'organizationId', n.org_id, 'kind', n.kind, 'status', n.status, 'createdAt', n.created_at, 'readAt', n.read_at,
+      'title', n.title, 'body', case when m.user_id is not null then n.body end)
+    from public.notifications n
+    left join app.memberships m on m.org_id = n.org_id and m.user_id = v_me
+    where n.user_id = v_me and n.id > v_after order by n.id limit p_limit;
+  when 'notificationPreferences' then
+    return query select p.id::varchar, jsonb_build_object('id', p.id, 'kind', p.kind, 'channel', p.channel, 'enabled', p.enabled)
+    from public.notification_preferences p where p.user_id = v_me and p.id > v_after order by p.id limit p_limit;
+  when 'mails' then
+    return query select l.id::varchar, jsonb_build_object(
+      'id', l.id, 'kind', l.kind, 'email', l.email, 'status', l.status, 'createdAt', l.created_at)
+    from public.mails l where (l.user_id = v_me or l.email_normalized = v_address) and l.id > v_after order by l.id limit p_limit;
+  -- Values only of rows about the person: those of an organization's things may tell of others, and are the organization's.
+  when 'auditTrail' then
+    return query select a.id::varchar, jsonb_build_object(
+      'id', a.id, 'organizationId', a.org_id, 'byMe', a.actor_id is not distinct from v_me, 'action', a.action,
+      'entityType', a.entity_type, 'entityId', a.entity_id, 'createdAt', a.created_at,
+      'before', case when a.org_id is null then a.old_value end, 'after', case when a.org_id is null then a.new_value end,
+      'network', case when a.actor_id = v_me then a.ip_address::text end,
+      'address', case when a.actor_id = v_me and a.sealed ? 'ip' then jsonb_build_object('$sealed', a.sealed -> 'ip', 'person', v_me) end)
+    from public.audit_log a
+    where a.id in (
+      select b.id from public.audit_log b where b.actor_id = v_me
+      union all
+      select b.id from public.audit_log b where b.entity_type = 'users' and b.entity_id = v_me
+    ) and a.id > case when p_after = '' then 0 else p_after::bigint end
+    order by a.id limit p_limit;
+  else
+    raise exception 'no section %', p_section using errcode = 'invalid_parameter_value';
+  end case;
+end
+$function$;
+alter function private.export_person(p_section character varying, p_after character varying, p_limit integer) owner to novax_definer;
+comment on function private.export_person(p_section character varying, p_after character varying, p_limit integer) is 'What the platform holds about the current user, one page of one section: no secrets, no hashes, nobody else''s data.';
+grant execute on function private.export_person(p_section character varying, p_after character varying, p_limit integer) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.find_users(p_text character varying, p_limit integer)
  RETURNS TABLE(id uuid, email character varying, username character varying, status character varying, live_sessions bigint, created_at timestamp with time zone)
@@ -3516,6 +3817,16 @@ alter function private.mark_document_editor() owner to novax_definer;
 comment on function private.mark_document_editor() is 'Records who changed a document, where a person did.';
 grant execute on function private.mark_document_editor() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.mark_erasure_recorded(p_user_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ update public.erasures set recorded_at = now() where user_id = p_user_id and recorded_at is null $function$;
+alter function private.mark_erasure_recorded(p_user_id uuid) owner to novax_definer;
+comment on function private.mark_erasure_recorded(p_user_id uuid) is 'Notes that the list outside the database names this person.';
+grant execute on function private.mark_erasure_recorded(p_user_id uuid) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.member_of(p_least character varying, p_column name DEFAULT 'org_id'::name)
  RETURNS text
  LANGUAGE sql
@@ -3537,6 +3848,21 @@ AS $function$
 $function$;
 alter function private.member_of(p_least character varying, p_column name) owner to novax_owner;
 comment on function private.member_of(p_least character varying, p_column name) is 'Condition: the row''s organization is one in which app.current_user_id has at least this role (and is app.current_org_id when set). Null, hence an error, for an unknown role.';
+
+CREATE OR REPLACE FUNCTION private.oauth_account_by_subject(p_provider character varying, p_subject character varying)
+ RETURNS TABLE(account_id uuid, user_id uuid, email character varying, username character varying, status character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select a.id, u.id, u.email, u.username, u.status
+  from public.oauth_accounts a
+  join public.users u on u.id = a.user_id
+  where a.provider = p_provider and a.subject = p_subject
+$function$;
+alter function private.oauth_account_by_subject(p_provider character varying, p_subject character varying) owner to novax_definer;
+comment on function private.oauth_account_by_subject(p_provider character varying, p_subject character varying) is 'The person behind a provider''s subject. The caller decides: active user.';
+grant execute on function private.oauth_account_by_subject(p_provider character varying, p_subject character varying) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.organization_ids()
  RETURNS TABLE(org_id uuid)
@@ -3595,6 +3921,33 @@ comment on function private.person_keys_of(p_user_ids uuid[]) is 'Wrapped keys, 
 grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_api;
 grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_kind = 'invitation' then
+    if not exists (
+      select from public.invitations i
+      join app.memberships m on m.org_id = i.org_id
+      where i.id = p_invitation_id and i.email_normalized = p_email_normalized
+        and m.user_id = private.current_user_id() and m.role in ('owner', 'admin')
+    ) then
+      raise exception 'no invitation of the current user''s organization' using errcode = 'insufficient_privilege';
+    end if;
+  elsif private.current_user_id() is not null then
+    perform private.require_self(p_user_id);
+  end if;
+  insert into public.mails (id, kind, email, email_normalized, user_id, invitation_id, request_id)
+  values (coalesce(p_id, gen_random_uuid()), p_kind, p_email, p_email_normalized, p_user_id, p_invitation_id, p_request_id);
+end
+$function$;
+alter function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) owner to novax_definer;
+comment on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) is 'Asks for a mail: about oneself, to whom an admin invited, or (signed out) to an address that may be nobody''s.';
+grant execute on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.refresh_ai_views()
  RETURNS void
  LANGUAGE plpgsql
@@ -3622,6 +3975,25 @@ $function$;
 alter function private.refuse_change() owner to novax_definer;
 comment on function private.refuse_change() is 'Stops UPDATE, DELETE and TRUNCATE whatever the grants say.';
 grant execute on function private.refuse_change() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_self(p_id);
+  -- '!' is the hash of no password.
+  insert into public.users (id, email, email_normalized, username, username_normalized, password_hash, email_verified_at)
+  values (p_id, p_email, p_email_normalized, p_username, p_username_normalized, '!', now());
+  insert into public.oauth_accounts (id, user_id, provider, subject, email, last_used_at)
+  values (p_account_id, p_id, p_provider, p_subject, p_email, now());
+end
+$function$;
+alter function private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying) owner to novax_definer;
+comment on function private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying) is 'Makes an account without a password for a person whose provider has verified their address. What is taken raises unique_violation on idx_users_email_normalized, idx_users_username_normalized or idx_oauth_accounts_provider_subject.';
+grant execute on function private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying)
  RETURNS TABLE(id uuid, email character varying, username character varying, status character varying, created_at timestamp with time zone)
@@ -3657,6 +4029,41 @@ $function$;
 alter function private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid) owner to novax_definer;
 comment on function private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid) is 'A new password for oneself: ends every other session, whose hashes it answers, and every mailed secret that would set another.';
 grant execute on function private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.replay_erasure(p_user_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_organization record;
+  v_outcome varchar;
+begin
+  perform set_config('app.current_user_id', p_user_id::text, true);
+  -- Before they were erased they had handed over; the data is from before that.
+  for v_organization in
+    select o.id, s.user_id as successor_id
+    from public.organizations o
+    join lateral (
+      select m.user_id from public.org_members m where m.org_id = o.id and m.user_id <> p_user_id
+      order by array_position(array['owner', 'admin', 'member', 'viewer'], m.role::text), m.joined_at, m.user_id limit 1
+    ) s on true
+    where o.owner_id = p_user_id and o.status <> 'deleted'
+  loop
+    update public.org_members m set role = 'owner', version = m.version + 1 where m.org_id = v_organization.id and m.user_id = v_organization.successor_id;
+    update public.organizations o set owner_id = v_organization.successor_id, version = o.version + 1 where o.id = v_organization.id;
+  end loop;
+  select e.outcome into v_outcome from private.erase_person(p_user_id) e;
+  if v_outcome = 'erased' then
+    perform private.audit_system('system', null, 'delete', 'users', p_user_id, null, jsonb_build_object('reason', 'was erased before the restore'));
+  end if;
+  perform set_config('app.current_user_id', '', true);
+  return v_outcome = 'erased';
+end
+$function$;
+alter function private.replay_erasure(p_user_id uuid) owner to novax_definer;
+comment on function private.replay_erasure(p_user_id uuid) is 'After a restore: erases somebody again whom the data still has; what they owned goes to its senior member. For the superuser who restores; no role may call it.';
 
 CREATE OR REPLACE FUNCTION private.require_actor(p_actor_type character varying, p_actor_id uuid, p_subject_id uuid)
  RETURNS void
@@ -3992,6 +4399,37 @@ alter function private.set_updated_at() owner to novax_definer;
 comment on function private.set_updated_at() is 'Keeps updated_at; where some columns must not count (AI columns of documents and tasks), the trigger''s WHEN says so.';
 grant execute on function private.set_updated_at() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying DEFAULT NULL::character varying)
+ RETURNS TABLE(outcome character varying, ended_sessions bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_from varchar := case when p_suspended then 'active' else 'suspended' end;
+  v_to varchar := case when p_suspended then 'suspended' else 'active' end;
+  v_status varchar;
+  v_ended bigint;
+begin
+  select u.status into v_status from public.users u where u.id = p_user_id for update;
+  if v_status is distinct from v_from then
+    return query select coalesce(v_status, 'unknown')::varchar, 0::bigint;
+    return;
+  end if;
+  select count(*) into v_ended from public.sessions s
+  where s.user_id = p_user_id and s.revoked_at is null and least(s.idle_expires_at, s.absolute_expires_at) > now();
+  update public.users set status = v_to where users.id = p_user_id;
+  perform private.audit_system(
+    'system', null, 'update', 'users', p_user_id,
+    jsonb_build_object('status', v_from), jsonb_strip_nulls(jsonb_build_object('status', v_to, 'reason', p_reason))
+  );
+  return query select 'done'::varchar, case when p_suspended then v_ended else 0 end;
+end
+$function$;
+alter function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) owner to novax_definer;
+comment on function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) is 'For operators: suspends an active person, whose sessions end with it, or restores a suspended one; the audit row names the system. Outcome: done, or the status that stood in the way, or unknown.';
+grant execute on function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) to novax_migrator;
+
 CREATE OR REPLACE PROCEDURE private.start_audit_epoch()
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4071,6 +4509,22 @@ alter function private.sync_membership() owner to novax_definer;
 comment on function private.sync_membership() is 'Keeps app.memberships equal to org_members; runs as novax_definer because callers may not write it.';
 grant execute on function private.sync_membership() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.take_oauth_flow(p_flow_hash bytea)
+ RETURNS TABLE(id uuid, provider character varying, secrets_ciphertext bytea, key_id character varying, link_user_id uuid)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  with taken as (
+    delete from public.oauth_flows f where f.flow_hash = p_flow_hash
+    returning f.id, f.provider, f.secrets_ciphertext, f.key_id, f.link_user_id, f.expires_at
+  )
+  select t.id, t.provider, t.secrets_ciphertext, t.key_id, t.link_user_id from taken t where t.expires_at > clock_timestamp()
+$function$;
+alter function private.take_oauth_flow(p_flow_hash bytea) owner to novax_definer;
+comment on function private.take_oauth_flow(p_flow_hash bytea) is 'A sign-in under way, once: of several concurrent callers the first gets it. Nothing for an unknown or expired one. The caller must COMMIT before acting on it.';
+grant execute on function private.take_oauth_flow(p_flow_hash bytea) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.touch_api_key(p_api_key_id uuid)
  RETURNS void
  LANGUAGE sql
@@ -4100,6 +4554,49 @@ $function$;
 alter function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) owner to novax_definer;
 comment on function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) is 'Slides a live session''s idle end, never beyond its absolute end; null when it is over.';
 grant execute on function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.unlink_oauth_account(p_user_id uuid, p_account_id uuid)
+ RETURNS TABLE(outcome character varying, provider character varying)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_password_hash varchar;
+  v_provider varchar;
+begin
+  perform private.require_self(p_user_id);
+  -- One at a time per person, or two at once could each leave the other's as the way in.
+  select u.password_hash into v_password_hash from public.users u where u.id = p_user_id for update;
+  select a.provider into v_provider from public.oauth_accounts a where a.id = p_account_id and a.user_id = p_user_id;
+  if v_provider is null then
+    return query select 'unknown'::varchar, null::varchar;
+    return;
+  end if;
+  if v_password_hash = '!' and not exists (select from public.oauth_accounts a where a.user_id = p_user_id and a.id <> p_account_id) then
+    return query select 'only'::varchar, v_provider;
+    return;
+  end if;
+  delete from public.oauth_accounts a where a.id = p_account_id;
+  return query select 'unlinked'::varchar, v_provider;
+end
+$function$;
+alter function private.unlink_oauth_account(p_user_id uuid, p_account_id uuid) owner to novax_definer;
+comment on function private.unlink_oauth_account(p_user_id uuid, p_account_id uuid) is 'Takes a provider off one''s own account: unlinked, only (there is no password and no other provider) or unknown.';
+grant execute on function private.unlink_oauth_account(p_user_id uuid, p_account_id uuid) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.unrecorded_erasures(p_limit integer)
+ RETURNS TABLE(user_id uuid, erased_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select e.user_id, e.erased_at from public.erasures e where e.recorded_at is null order by e.erased_at, e.user_id limit p_limit
+$function$;
+alter function private.unrecorded_erasures(p_limit integer) owner to novax_definer;
+comment on function private.unrecorded_erasures(p_limit integer) is 'People erased whom the list outside the database does not name yet.';
+grant execute on function private.unrecorded_erasures(p_limit integer) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.usage_for_current_org(p_metric character varying, p_from timestamp with time zone, p_to timestamp with time zone, p_bucket interval)
  RETURNS TABLE(bucket timestamp with time zone, samples bigint, total double precision, peak double precision)

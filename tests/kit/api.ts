@@ -54,6 +54,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     JWT_ISSUER: 'novax',
     JWT_AUDIENCE: 'novax-api',
     KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    OIDC_PROVIDERS: [],
+    OUTBOUND_ALLOW: [],
     CORS_ORIGINS: [],
     TRUST_PROXY: 0,
     FILES_RELOAD_MS: 100,

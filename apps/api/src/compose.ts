@@ -5,6 +5,8 @@ import { Server as TlsServer } from 'node:https';
 import { createAnchorStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
+import { createIdentityProviders } from '@novax/adapters/identity-providers';
+import { createOutbound } from '@novax/adapters/outbound';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
@@ -113,6 +115,12 @@ export async function startApi(
     factors,
     apiKeys: createApiKeys({ db, lane, log }),
   });
+  const outbound = lifecycle.add(
+    'outbound requests',
+    createOutbound({ allow: env.OUTBOUND_ALLOW, timeoutMs: 10_000, bodyBytesMax: 1_000_000 }),
+    (it) => it.close(),
+  );
+  const identityProviders = createIdentityProviders(env.OIDC_PROVIDERS, outbound.fetch);
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -125,6 +133,8 @@ export async function startApi(
       auth,
       factors,
       embedder,
+      identityProviders,
+      keyring,
       searchEngine,
       metrics,
       personKeys,

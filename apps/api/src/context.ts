@@ -3,8 +3,9 @@ import type { contract } from '@novax/contracts/api/contract';
 import type { HandlersOf } from '@novax/contracts/procedure';
 import type { PersonKeys } from '@novax/db/person-keys';
 import type { Database, TenantTx } from '@novax/db/tx';
-import type { BlobStore, Embedder, SearchEngine } from '@novax/domain/ports';
+import type { BlobStore, Embedder, IdentityProviders, SearchEngine } from '@novax/domain/ports';
 import type { Reader } from '@novax/domain/reader';
+import type { Keyring } from '@novax/runtime/keyring';
 import type { Metrics } from '@novax/runtime/metrics';
 import type { Signer } from '@novax/runtime/signing';
 import type { Auth } from './auth/auth.ts';
@@ -17,6 +18,8 @@ export interface Services {
   readonly auth: Auth;
   readonly factors: Factors;
   readonly embedder: Embedder;
+  readonly identityProviders: IdentityProviders;
+  readonly keyring: Keyring;
   readonly metrics: Metrics;
   /** Null where none is configured; the database answers then. */
   readonly searchEngine: SearchEngine | null;

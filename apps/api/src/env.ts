@@ -1,5 +1,6 @@
 /** The API's settings, read once. */
 import { anchorStoreSettings } from '@novax/adapters/blobs';
+import { oidcProvidersSchema } from '@novax/adapters/oidc-settings';
 import { EnvError, portSchema, readEnv } from '@novax/runtime/env';
 import { keyringSchema } from '@novax/runtime/keyring';
 import { signingKeysSchema } from '@novax/runtime/signing';
@@ -20,6 +21,10 @@ const list = z
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && text !== 'null';
 }
+
+const originSchema = z
+  .url({ protocol: /^https?$/ })
+  .refine((text) => new URL(text).origin === text.replace(/\/$/, ''), 'must be an origin like http://127.0.0.1:3999');
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -45,6 +50,10 @@ const schema = z.object({
   /** Keys of the audit chains' heads, here to check them: base64 of 32 bytes each, comma-separated. */
   AUDIT_SIGNING_KEY: signingKeysSchema,
   ...anchorStoreSettings,
+  /** Identity providers that people can sign in with. */
+  OIDC_PROVIDERS: oidcProvidersSchema,
+  /** Origins of one's own network that may be asked for what others chose, such as an identity provider without a public address. */
+  OUTBOUND_ALLOW: list.pipe(z.array(originSchema)),
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),

@@ -241,3 +241,33 @@ export interface LoginGuard {
   /** The account's holder was proved otherwise, as by a mailed secret: forgets what was counted against the account and knows the network. */
   cleared(attempt: SignInTry): Promise<void>;
 }
+
+/** What one sign-in with a provider must bring back; each 32 random bytes, base64url. */
+export interface FlowSecrets {
+  readonly state: string;
+  readonly nonce: string;
+  /** PKCE code verifier (RFC 7636). */
+  readonly verifier: string;
+}
+
+/** What an identity provider says of the person it has just signed in. */
+export interface ProvidedIdentity {
+  /** Stable and unique at the provider. */
+  readonly subject: string;
+  readonly email: string | null;
+  /** True only when the provider says so of that very address. */
+  readonly emailVerified: boolean;
+  readonly preferredUsername: string | null;
+}
+
+/** OpenID Connect providers that people can sign in with. */
+export interface IdentityProviders {
+  readonly list: readonly { readonly id: string; readonly name: string }[];
+  /** Where to send the person. Throws NOT_FOUND for an unknown provider, DEPENDENCY_UNAVAILABLE or TIMEOUT when it does not answer. */
+  authorizationUrl(provider: string, secrets: FlowSecrets): Promise<string>;
+  /**
+   * Who came back with `callbackUrl`. Throws UNAUTHENTICATED for anything but an answer of that provider to the flow of these secrets,
+   * DEPENDENCY_UNAVAILABLE or TIMEOUT when it does not answer.
+   */
+  identify(provider: string, callbackUrl: string, secrets: FlowSecrets): Promise<ProvidedIdentity>;
+}

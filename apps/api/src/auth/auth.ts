@@ -41,6 +41,8 @@ export interface Auth {
     input: { email: string; password: string; code?: string | undefined },
     request: RequestFacts,
   ): Promise<IssuedTokens & { user: Person }>;
+  /** The tokens of a session that was opened otherwise. */
+  issue(userId: string, session: OpenedSession): Promise<IssuedTokens>;
   refresh(refreshToken: string, request: RequestFacts): Promise<IssuedTokens>;
   logout(caller: SessionCaller, request: RequestFacts): Promise<void>;
   /** Erases the caller's account for good. Throws FORBIDDEN without the account's password, or CONFLICT as `erasePerson` does. */
@@ -92,6 +94,7 @@ export function createAuth(parts: {
         ...(await issue(account.id, session)),
       };
     },
+    issue,
     async refresh(refreshToken, request) {
       const renewed = await renewSession(db, refreshToken, request.call);
       return issue(renewed.userId, renewed);

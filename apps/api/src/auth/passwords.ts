@@ -33,15 +33,17 @@ export function createPasswords(): Passwords {
   return {
     hash: (password) => inTurn(() => hash(password, options)),
     async verify(passwordHash, password) {
+      // Whoever has no password bears a mark in place of a hash, which would be refused faster than one.
+      const usable = passwordHash?.startsWith('$') === true ? passwordHash : null;
       decoy ??= inTurn(() => hash('nobody has this password', options)).catch((thrown: unknown) => {
         // Made again at the next call, and never an unhandled rejection of a call that does not need it.
         decoy = undefined;
-        if (passwordHash === null) throw thrown;
+        if (usable === null) throw thrown;
         return '';
       });
-      const against = passwordHash ?? (await decoy);
+      const against = usable ?? (await decoy);
       const matches = await inTurn(() => verify(against, password).catch(() => false));
-      return matches && passwordHash !== null;
+      return matches && usable !== null;
     },
   };
 }

@@ -29,6 +29,7 @@ export const ALLOWED: readonly Allowance[] = [
     'names the part a person plays where user_id would not say which',
     '*.editor_id',
     '*.inviter_id',
+    '*.link_user_id',
     '*.resolver_id',
     '*.reviewer_id',
     '*.uploader_id',
@@ -102,6 +103,7 @@ export const ALLOWED: readonly Allowance[] = [
   ...allow(
     'rls-without-policy',
     'closed to every runtime role on purpose: named functions alone reach it',
+    'public.oauth_flows',
     'public.refresh_tokens',
     'public.one_time_tokens',
     'public.audit_horizon',

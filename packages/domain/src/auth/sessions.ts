@@ -122,7 +122,8 @@ export function signIn(db: Database, userId: string, origin: Origin): Promise<Op
   return db.person(userId, (tx) => openSession(tx, userId, origin));
 }
 
-async function openSession(tx: SqlTx, userId: string, origin: Origin): Promise<OpenedSession> {
+/** Opens a session within `tx`, with its audit row, for an active person who was authenticated. Throws FORBIDDEN for any other. */
+export async function openSession(tx: SqlTx, userId: string, origin: Origin): Promise<OpenedSession> {
   const sessionId = newId();
   const sid = newSecret();
   const secret = newSecret();
