@@ -105,7 +105,6 @@ export async function startApi(
   );
   await live.start();
   const limiter = redisRateLimiter(redis);
-  const keyring = createKeyring(env.KEY_ENCRYPTION_KEY);
   const factors = createFactors({
     db,
     keyring,
