@@ -11,9 +11,9 @@ import { SignJWT, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { watchFiles } from '../../apps/api/src/watched-files.ts';
-import { createAuth, type Auth } from '../../apps/api/src/auth/auth.ts';
+import { createApiKeys } from '../../apps/api/src/auth/api-keys.ts';
+import { createAuthenticate, type Authenticate } from '../../apps/api/src/auth/authenticate.ts';
 import { createLiveSessions } from '../../apps/api/src/auth/live-sessions.ts';
-import { createPasswords } from '../../apps/api/src/auth/passwords.ts';
 import { createTokens, type Tokens } from '../../apps/api/src/auth/tokens.ts';
 import { quiet } from '../kit/quiet.ts';
 
@@ -131,7 +131,7 @@ describe('a file of keys', () => {
 
 describe('whatever stands in an Authorization header', () => {
   const nowhere = 'postgresql://nobody@127.0.0.1:9/none';
-  let auth: Auth;
+  let authenticate: Authenticate;
   let genuine: string;
   let closeAll: () => Promise<void>;
   beforeAll(async () => {
@@ -141,7 +141,7 @@ describe('whatever stands in an Authorization header', () => {
     const lane = openReadLane({ url: nowhere });
     const sessions = fakeSessionCache(systemClock);
     const live = createLiveSessions({ lane, feedLane: lane, sessions, log: quiet });
-    auth = createAuth({ db, live, passwords: createPasswords(), tokens });
+    authenticate = createAuthenticate({ tokens, live, apiKeys: createApiKeys({ db, lane, log: quiet }) });
     closeAll = async () => {
       await lane.close();
       await db.close();
@@ -150,7 +150,7 @@ describe('whatever stands in an Authorization header', () => {
   afterAll(() => closeAll());
 
   test('the genuine token gets as far as the session', async () => {
-    await expect(auth.authenticate(`Bearer ${genuine}`)).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+    await expect(authenticate(`Bearer ${genuine}`)).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
   });
 
   test('is UNAUTHENTICATED, never another error, unless it is the genuine token', async () => {
@@ -173,7 +173,7 @@ describe('whatever stands in an Authorization header', () => {
     await fc.assert(
       fc.asyncProperty(header, async (text) => {
         fc.pre(text !== `Bearer ${genuine}`);
-        await expect(auth.authenticate(text)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+        await expect(authenticate(text)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
       }),
       { numRuns: 1_000 },
     );

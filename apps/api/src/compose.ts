@@ -31,6 +31,7 @@ import { createTokens, type Tokens } from './auth/tokens.ts';
 import { createAccounts } from './auth/accounts.ts';
 import { createSigner } from '@novax/runtime/signing';
 import { createAuth } from './auth/auth.ts';
+import { createAuthenticate } from './auth/authenticate.ts';
 import { createPasswordPolicy } from './auth/password-policy.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createSignInGate } from './auth/sign-in-gate.ts';
@@ -122,7 +123,6 @@ export async function startApi(
     ...guards,
     tokens,
     factors,
-    apiKeys: createApiKeys({ db, lane, log }),
   });
   const accounts = createAccounts({ db, live, ...guards });
   const outbound = lifecycle.add(
@@ -138,6 +138,7 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
+    authenticate: createAuthenticate({ tokens, live, apiKeys: createApiKeys({ db, lane, log }) }),
     services: {
       db,
       auth,

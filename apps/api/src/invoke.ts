@@ -11,6 +11,7 @@ import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
 import { systemClock } from '@novax/runtime/clock';
+import type { Authenticate } from './auth/authenticate.ts';
 import type { OpenContext, ReadContext, Services, WriteContext } from './context.ts';
 import { createKnownMembers } from './known-members.ts';
 import { createLimits } from './limits.ts';
@@ -37,6 +38,7 @@ export interface Chain {
 
 export interface ChainOptions {
   readonly procedures: ReadonlyMap<string, Procedure>;
+  readonly authenticate: Authenticate;
   readonly services: Services;
   readonly lane: ReadLane;
   /** For rows whose latency is that of a search. */
@@ -69,7 +71,7 @@ export function createChain(options: ChainOptions): Chain {
     // person then has limits of their own.
     await limits.address(request, procedure);
     const raw = await readInput(rawInput);
-    const caller = row.scope === 'public' ? null : await services.auth.authenticate(request.authorization);
+    const caller = row.scope === 'public' ? null : await options.authenticate(request.authorization);
     const countedOrg = caller === null ? null : organizationBefore(caller, namedOrganization(row, raw));
     if (caller !== null) {
       await limits.caller(request, procedure, { caller, orgId: countedOrg });

@@ -12,8 +12,7 @@ import {
 import { erasePerson } from '@novax/domain/users/erase';
 import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
-import type { Caller, RequestFacts, SessionCaller } from '../request.ts';
-import type { ApiKeys } from './api-keys.ts';
+import type { RequestFacts, SessionCaller } from '../request.ts';
 import type { Factors } from './factors.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import type { PasswordPolicy } from './password-policy.ts';
@@ -47,14 +46,12 @@ export interface Auth {
   issue(userId: string, session: OpenedSession): Promise<IssuedTokens>;
   refresh(refreshToken: string, request: RequestFacts): Promise<IssuedTokens>;
   logout(caller: SessionCaller, request: RequestFacts): Promise<void>;
-  /** Erases the caller's account for good. Throws FORBIDDEN without the account's password, or CONFLICT as `erasePerson` does. */
+  /** Erases the caller's account for good. Throws FORBIDDEN without the account's password, RATE_LIMITED after too many wrong ones, CONFLICT as `erasePerson` does. */
   erase(
     caller: SessionCaller,
     proof: { readonly email: string; readonly password: string | undefined },
     request: RequestFacts,
   ): Promise<void>;
-  /** The caller of `Authorization: Bearer …`. Throws UNAUTHENTICATED. */
-  authenticate(authorization: string | undefined): Promise<Caller>;
 }
 
 /** Signs people in and out over `db`, and asks `live` about the session of every other call. */
@@ -66,9 +63,8 @@ export function createAuth(parts: {
   readonly gate: SignInGate;
   readonly tokens: Tokens;
   readonly factors: Factors;
-  readonly apiKeys: ApiKeys;
 }): Auth {
-  const { db, live, passwords, policy, gate, tokens, factors, apiKeys } = parts;
+  const { db, live, passwords, policy, gate, tokens, factors } = parts;
 
   async function issue(userId: string, session: OpenedSession): Promise<IssuedTokens> {
     const { accessToken, expiresAt } = await tokens.sign({ userId, sid: session.sid }, systemClock.now());
@@ -120,21 +116,15 @@ export function createAuth(parts: {
       if (account?.id !== caller.userId) throw new AppError('UNAUTHENTICATED', { detail: 'the account is gone' });
       const { passwordHash } = account;
       const verifiedHash = passwordHash === noPassword ? null : passwordHash;
-      if (verifiedHash !== null && (password === undefined || !(await passwords.verify(verifiedHash, password))))
-        throw new AppError('FORBIDDEN', { detail: 'wrong password', text: 'The password is wrong.' });
+      if (verifiedHash !== null) {
+        await gate.enter(email, request.call);
+        if (password === undefined || !(await passwords.verify(verifiedHash, password)))
+          throw new AppError('FORBIDDEN', { detail: 'wrong password', text: 'The password is wrong.' });
+        await gate.right(email, request.call);
+      }
       const { userId, sessionId, sidHash } = caller;
       await erasePerson(db, { userId, sessionId, verifiedHash, call: request.call });
       live.ended(sidHash);
-    },
-    async authenticate(authorization) {
-      const key = /^Bearer (nvx_[\w-]+)$/.exec(authorization ?? '')?.[1];
-      if (key !== undefined) return apiKeys.authenticate(key);
-      const jwt = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization ?? '')?.[1];
-      if (jwt === undefined) throw new AppError('UNAUTHENTICATED', { detail: 'no bearer token' });
-      const token = await tokens.verify(jwt);
-      const { userId, sessionId, sidHash } = await live.of(token.sid);
-      if (userId !== token.userId) throw new AppError('UNAUTHENTICATED', { detail: 'token and session disagree' });
-      return { kind: 'session', userId, sessionId, sidHash };
     },
   };
 }
