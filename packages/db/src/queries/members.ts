@@ -82,3 +82,12 @@ const getMember = statement<MemberRow>(
   'get_member',
   `select user_id as id, username, email, role, joined_at from private.co_members($1::uuid) where user_id = $2::uuid`,
 );
+
+/** True for somebody who belongs to the transaction's organization and may act. */
+export async function isActiveMember(tx: TenantTx, userId: string): Promise<boolean> {
+  return (await tx.sql(activeMember, [tx.orgId, userId])).length > 0;
+}
+const activeMember = statement<Record<string, never>>(
+  'active_member',
+  `select from private.co_members($1::uuid) where user_id = $2::uuid and status = 'active'`,
+);

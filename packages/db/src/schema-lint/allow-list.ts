@@ -112,6 +112,7 @@ export const ALLOWED: readonly Allowance[] = [
     'public.events.*_novax_worker',
     'public.inbox.*_novax_worker',
     'public.dead_letters.*_novax_worker',
+    'public.mails.*_novax_worker',
   ),
   ...allow(
     'policy-always-true',

@@ -13,6 +13,7 @@ import {
   useRecoveryCode,
   useStep,
 } from '@novax/db/queries/factors';
+import { queueMail } from '@novax/db/queries/mails';
 import type { Database, SqlTx } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
 import type { Sealed } from '@novax/runtime/keyring';
@@ -70,7 +71,7 @@ export function confirmFactor(
 ): Promise<string[]> {
   const { userId } = owner;
   return db.person(userId, async (tx) => {
-    await hold(tx, userId);
+    const person = await hold(tx, userId);
     const [activated] = await tx.sql(activateFactor, [factorId, step]);
     if (activated === undefined) throw new AppError('NOT_FOUND', { detail: `factor ${factorId} is not pending` });
     const codes = Array.from({ length: recoveryCodeCount }, newRecoveryCode);
@@ -81,6 +82,7 @@ export function confirmFactor(
       factorId,
       after: { status: 'active', recoveryCodes: codes.length },
     });
+    await tell(tx, owner, person);
     return codes;
   });
 }
@@ -97,13 +99,14 @@ export function removeFactor(
   { factorId, proof }: { readonly factorId: string; readonly proof: Proof },
 ): Promise<boolean> {
   return db.person(owner.userId, async (tx) => {
-    await hold(tx, owner.userId);
+    const person = await hold(tx, owner.userId);
     const [active] = await tx.sql(factorInState, [owner.userId, 'active']);
     if (active?.id !== factorId) return false;
     if (!(await use(tx, owner, { proof, usedFor: 'turning the second factor off' }))) return false;
     await tx.sql(deleteFactor, [factorId]);
     await tx.sql(deleteRecoveryCodes, [owner.userId]);
     await record(tx, owner, { action: 'delete', factorId, after: { status: 'disabled' } });
+    await tell(tx, owner, person);
     return true;
   });
 }
@@ -112,6 +115,11 @@ async function hold(tx: SqlTx, userId: string): Promise<{ email: string }> {
   const [person] = await tx.sql(holdPerson, [userId]);
   if (person === undefined) throw new AppError('UNAUTHENTICATED', { detail: `no person ${userId}` });
   return person;
+}
+
+/** Whoever turns a factor on or off, its owner hears of it. */
+function tell(tx: SqlTx, { userId, call }: Owner, { email }: { email: string }): Promise<void> {
+  return queueMail(tx, { kind: 'second-factor-changed', email, userId, requestId: call.requestId });
 }
 
 async function use(tx: SqlTx, owner: Owner, { proof, usedFor }: { proof: Proof; usedFor: string }): Promise<boolean> {

@@ -2,7 +2,7 @@
 import type { OrganizationView } from '@novax/contracts/api/organizations';
 import { auditable, difference } from '@novax/db/audit';
 import type { Organization } from '@novax/db/entities/work';
-import { setMemberRole } from '@novax/db/queries/members';
+import { isActiveMember, setMemberRole } from '@novax/db/queries/members';
 import { createOrganizationRow, currentOrganization, readOrganization } from '@novax/db/queries/organizations';
 import type { TenantTx } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
@@ -49,14 +49,14 @@ export async function updateOrganization(
 
 /**
  * Makes a member the owner and the owner before an admin; to oneself it changes nothing.
- * Throws NOT_FOUND, also for somebody who is no member.
+ * Throws NOT_FOUND, also for somebody who is no member or is suspended.
  */
 export async function transferOwnership(tx: TenantTx, toUserId: string): Promise<OrganizationView> {
   const organization = await currentOrganization(tx);
   const fromUserId = organization.ownerId;
   if (toUserId === fromUserId) return readOrganization(tx);
-  const owner = await setMemberRole(tx, toUserId, 'owner');
-  if (owner === null) throw new AppError('NOT_FOUND', { detail: `user ${toUserId} is no member` });
+  const owner = (await isActiveMember(tx, toUserId)) ? await setMemberRole(tx, toUserId, 'owner') : null;
+  if (owner === null) throw new AppError('NOT_FOUND', { detail: `user ${toUserId} is no active member` });
   organization.ownerId = toUserId;
   organization.version += 1;
   const view = await readOrganization(tx);
