@@ -91,6 +91,7 @@ export function insertRow(
       (needed ? (table.choices[name] === undefined ? guess(type) : `'${table.choices[name]}'`) : undefined);
     return value === undefined ? [] : [[name, value]];
   });
+  if (values.length === 0) return `insert into ${table.name} default values`;
   return `insert into ${table.name} (${values.map(([name]) => escapeIdentifier(name)).join(', ')}) values (${values.map(([, value]) => value).join(', ')})`;
 }
 
