@@ -199,8 +199,16 @@ test('SIGHUP makes the process look at its files at once, and does not end it', 
   const { DATABASE_URL, JWT_PRIVATE_KEYS, QUEUE_REDIS_URL, NATS_URL, KEY_ENCRYPTION_KEY } = api.env;
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
     env: {
-      ...{ DATABASE_URL, JWT_PRIVATE_KEYS, QUEUE_REDIS_URL, NATS_URL, KEY_ENCRYPTION_KEY: String(KEY_ENCRYPTION_KEY) },
-      ...{ PORT: '0', METRICS_PORT: '0', TLS_CERT_FILE: cert, TLS_KEY_FILE: key, FILES_RELOAD_MS: '3600000' },
+      DATABASE_URL,
+      JWT_PRIVATE_KEYS,
+      QUEUE_REDIS_URL,
+      NATS_URL,
+      KEY_ENCRYPTION_KEY: String(KEY_ENCRYPTION_KEY),
+      PORT: '0',
+      METRICS_PORT: '0',
+      TLS_CERT_FILE: cert,
+      TLS_KEY_FILE: key,
+      FILES_RELOAD_MS: '3600000',
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
