@@ -52,14 +52,16 @@ const settings = (database: Parameters<typeof addressesOf>[0] = trail.database) 
   STORAGE_DIR: join(folder, 'storage'),
   AUDIT_SIGNING_KEY: trail.signingKey,
 });
-const verify = (line = '', env: Record<string, string> = settings()): Promise<Ran> =>
-  novax(`audit verify${line}`, env);
+const verify = (line = '', env: Record<string, string> = settings()): Promise<Ran> => novax(`audit verify${line}`, env);
 /** Printed by the command under test. */
 const verdictsOf = ({ stdout }: Ran): Verdicts => JSON.parse(stdout) as Verdicts;
 
 test('a sound trail exits 0 and says what it checked, as a table and as JSON', async () => {
   const table = await verify();
-  expect(table).toMatchObject({ code: 0, stderr: expect.stringContaining('every chain holds: 18 entries under 6 seals') });
+  expect(table).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining('every chain holds: 18 entries under 6 seals'),
+  });
   const json = await verify(' -o json');
   expect(json.code).toBe(0);
   expect(verdictsOf(json)).toMatchObject({ ok: true, anchors: true });
@@ -70,8 +72,10 @@ test('a sound trail exits 0 and says what it checked, as a table and as JSON', a
 test('a broken trail exits 1 and names chain, seal and entry; without anchors the command says what it cannot tell', async () => {
   const { admin, organizations } = trail;
   const [orgId = ''] = organizations;
-  const tamper = (sql: string) => admin.query(`set session_replication_role = replica; ${sql}; reset session_replication_role`);
-  const before = (await admin.query('select * from audit_log where org_id = $1 order by id limit 1 offset 4', [orgId])).rows[0];
+  const tamper = (sql: string) =>
+    admin.query(`set session_replication_role = replica; ${sql}; reset session_replication_role`);
+  const before = (await admin.query('select * from audit_log where org_id = $1 order by id limit 1 offset 4', [orgId]))
+    .rows[0];
   await tamper(`update audit_log set request_id = 'x' where id = ${before.id}`);
   const broken = await verify(' -o json');
   expect(broken.code).toBe(1);
@@ -109,9 +113,15 @@ test('after a restore the trail holds, rows brought along unsealed are sealed fi
   await sealAll(restored);
   const after = await verify(' -o json', settings(restored));
   expect(after.code, after.stdout).toBe(0);
-  expect(verdictsOf(after).chains.find(({ chain }) => chain === orgId)).toMatchObject({ seals: 5, entries: 15, pending: 0 });
+  expect(verdictsOf(after).chains.find(({ chain }) => chain === orgId)).toMatchObject({
+    seals: 5,
+    entries: 15,
+    pending: 0,
+  });
   await using client = await connect(restored.adminUrl);
-  const { rows } = await client.query('select epoch, row_count from audit_seals where org_id = $1 order by seal_no', [orgId]);
+  const { rows } = await client.query('select epoch, row_count from audit_seals where org_id = $1 order by seal_no', [
+    orgId,
+  ]);
   expect(rows.slice(-2)).toEqual([
     { epoch: 1, row_count: 2 },
     { epoch: 2, row_count: 4 },

@@ -55,54 +55,64 @@ const sealed = (organizationId: string) =>
     { timeoutMs: 20_000, everyMs: 50 },
   );
 
-test.each(faces)('audit.list shows an organization its entries by %s, newest first, page by page, and by filters', async (face) => {
-  const { person, organizationId, projectId } = await traced();
-  const ask = async (input: Record<string, unknown>) => {
-    const answer = await call(api.url, 'audit.list', {
-      face,
-      input: { organizationId, ...input },
-      authorization: person.authorization,
+test.each(faces)(
+  'audit.list shows an organization its entries by %s, newest first, page by page, and by filters',
+  async (face) => {
+    const { person, organizationId, projectId } = await traced();
+    const ask = async (input: Record<string, unknown>) => {
+      const answer = await call(api.url, 'audit.list', {
+        face,
+        input: { organizationId, ...input },
+        authorization: person.authorization,
+      });
+      expect(answer.status, answer.text).toBe(200);
+      // The contract's own output, checked by the API before it was sent.
+      return answer.data as {
+        items: { id: string; entityType: string; entityId: string }[];
+        nextCursor: string | null;
+      };
+    };
+    const all = await ask({});
+    expect(all.items.map(({ entityType }) => entityType)).toEqual([
+      'documents',
+      'documents',
+      'documents',
+      'documents',
+      'projects',
+      'organizations',
+    ]);
+    expect(all.items[0]).toMatchObject({
+      actorType: 'user',
+      actorId: person.id,
+      apiKeyId: null,
+      action: 'create',
+      network: '127.0.0.0/24',
+      before: null,
+      after: { projectId },
     });
-    expect(answer.status, answer.text).toBe(200);
-    // The contract's own output, checked by the API before it was sent.
-    return answer.data as { items: { id: string; entityType: string; entityId: string }[]; nextCursor: string | null };
-  };
-  const all = await ask({});
-  expect(all.items.map(({ entityType }) => entityType)).toEqual([
-    'documents',
-    'documents',
-    'documents',
-    'documents',
-    'projects',
-    'organizations',
-  ]);
-  expect(all.items[0]).toMatchObject({
-    actorType: 'user',
-    actorId: person.id,
-    apiKeyId: null,
-    action: 'create',
-    network: '127.0.0.0/24',
-    before: null,
-    after: { projectId },
-  });
-  const seen: string[] = [];
-  let cursor: string | null | undefined;
-  do {
-    const page = await ask({ limit: 4, ...(cursor === undefined ? {} : { cursor }) });
-    seen.push(...page.items.map(({ id }) => id));
-    cursor = page.nextCursor;
-  } while (cursor !== null);
-  expect(seen).toEqual(all.items.map(({ id }) => id));
-  expect((await ask({ entityType: 'projects' })).items).toHaveLength(1);
-  expect((await ask({ entityId: projectId })).items).toHaveLength(1);
-  expect((await ask({ actorId: randomUUID() })).items).toEqual([]);
-  expect((await ask({ from: '2199-01-01T00:00:00.000Z' })).items).toEqual([]);
-  expect((await ask({ to: '2001-01-01T00:00:00.000Z' })).items).toEqual([]);
-});
+    const seen: string[] = [];
+    let cursor: string | null | undefined;
+    do {
+      const page = await ask({ limit: 4, ...(cursor === undefined ? {} : { cursor }) });
+      seen.push(...page.items.map(({ id }) => id));
+      cursor = page.nextCursor;
+    } while (cursor !== null);
+    expect(seen).toEqual(all.items.map(({ id }) => id));
+    expect((await ask({ entityType: 'projects' })).items).toHaveLength(1);
+    expect((await ask({ entityId: projectId })).items).toHaveLength(1);
+    expect((await ask({ actorId: randomUUID() })).items).toEqual([]);
+    expect((await ask({ from: '2199-01-01T00:00:00.000Z' })).items).toEqual([]);
+    expect((await ask({ to: '2001-01-01T00:00:00.000Z' })).items).toEqual([]);
+  },
+);
 
 test('a cursor that nobody made is refused', async () => {
   const { owner, organizationId } = world.actors;
-  for (const cursor of ['x', Buffer.from('infinity|1').toString('base64url'), Buffer.from(`2026-01-01 00:00:00+00|${'9'.repeat(19)}`).toString('base64url')])
+  for (const cursor of [
+    'x',
+    Buffer.from('infinity|1').toString('base64url'),
+    Buffer.from(`2026-01-01 00:00:00+00|${'9'.repeat(19)}`).toString('base64url'),
+  ])
     for (const path of ['audit.list', 'audit.export'])
       expectError(
         await call(api.url, path, { input: { organizationId, cursor }, authorization: owner.authorization }),
@@ -111,46 +121,54 @@ test('a cursor that nobody made is refused', async () => {
       );
 });
 
-test.each(faces)('audit.export gives every entry once as JSON lines by %s, oldest first, and goes on record itself', async (face) => {
-  const { person, organizationId } = await traced();
-  // A name that means something to JavaScript is a name like any other.
-  await admin.query(
-    `insert into audit_log (org_id, actor_type, action, entity_type, entity_id, new_value) values ($1, 'system', 'update', 'organizations', $1, '{"__proto__": {"polluted": true}, "constructor": 1}')`,
-    [organizationId],
-  );
-  const lines: string[] = [];
-  let cursor: string | null | undefined;
-  do {
-    const answer = await call(api.url, 'audit.export', {
-      face,
-      input: { organizationId, limit: 3, ...(cursor === undefined ? {} : { cursor }) },
-      authorization: person.authorization,
-    });
-    expect(answer.status, answer.text).toBe(200);
-    // The contract's own output, checked by the API before it was sent.
-    const page = answer.data as { lines: string; count: number; nextCursor: string | null };
-    expect(page.lines.split('\n')).toHaveLength(page.count + 1);
-    lines.push(...page.lines.split('\n').slice(0, -1));
-    cursor = lines.length >= 7 ? null : page.nextCursor;
-  } while (cursor !== null);
-  const entries = lines.map((line) => JSON.parse(line));
-  expect(entries.slice(0, 2).map(({ entityType }) => entityType)).toEqual(['organizations', 'projects']);
-  expect(new Set(entries.map(({ id }) => id)).size).toBe(entries.length);
-  expect(lines.find((line) => line.includes('polluted'))).toContain('"after":{"__proto__":{"polluted":true},"constructor":1}');
-  expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
-  const { rows } = await admin.query(
-    `select actor_id, new_value from audit_log where org_id = $1 and action = 'access' order by id`,
-    [organizationId],
-  );
-  expect(rows.length).toBeGreaterThanOrEqual(3);
-  expect(rows[0]).toMatchObject({ actor_id: person.id, new_value: { export: { count: 3 } } });
-});
+test.each(faces)(
+  'audit.export gives every entry once as JSON lines by %s, oldest first, and goes on record itself',
+  async (face) => {
+    const { person, organizationId } = await traced();
+    // A name that means something to JavaScript is a name like any other.
+    await admin.query(
+      `insert into audit_log (org_id, actor_type, action, entity_type, entity_id, new_value) values ($1, 'system', 'update', 'organizations', $1, '{"__proto__": {"polluted": true}, "constructor": 1}')`,
+      [organizationId],
+    );
+    const lines: string[] = [];
+    let cursor: string | null | undefined;
+    do {
+      const answer = await call(api.url, 'audit.export', {
+        face,
+        input: { organizationId, limit: 3, ...(cursor === undefined ? {} : { cursor }) },
+        authorization: person.authorization,
+      });
+      expect(answer.status, answer.text).toBe(200);
+      // The contract's own output, checked by the API before it was sent.
+      const page = answer.data as { lines: string; count: number; nextCursor: string | null };
+      expect(page.lines.split('\n')).toHaveLength(page.count + 1);
+      lines.push(...page.lines.split('\n').slice(0, -1));
+      cursor = lines.length >= 7 ? null : page.nextCursor;
+    } while (cursor !== null);
+    const entries = lines.map((line) => JSON.parse(line));
+    expect(entries.slice(0, 2).map(({ entityType }) => entityType)).toEqual(['organizations', 'projects']);
+    expect(new Set(entries.map(({ id }) => id)).size).toBe(entries.length);
+    expect(lines.find((line) => line.includes('polluted'))).toContain(
+      '"after":{"__proto__":{"polluted":true},"constructor":1}',
+    );
+    expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+    const { rows } = await admin.query(
+      `select actor_id, new_value from audit_log where org_id = $1 and action = 'access' order by id`,
+      [organizationId],
+    );
+    expect(rows.length).toBeGreaterThanOrEqual(3);
+    expect(rows[0]).toMatchObject({ actor_id: person.id, new_value: { export: { count: 3 } } });
+  },
+);
 
 test('audit.verify tells a sound trail from a broken one, names the entry, and goes on record', async () => {
   const { person, organizationId } = await traced();
   await sealed(organizationId);
   const ask = async () => {
-    const answer = await call(api.url, 'audit.verify', { input: { organizationId }, authorization: person.authorization });
+    const answer = await call(api.url, 'audit.verify', {
+      input: { organizationId },
+      authorization: person.authorization,
+    });
     expect(answer.status, answer.text).toBe(200);
     return answer.data;
   };

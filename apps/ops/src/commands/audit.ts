@@ -54,9 +54,7 @@ async function verify(context: CommandContext, organization: string | undefined)
         progress.update(`chain ${index + 1} of ${chains.length}`, (index + seal / of) / chains.length);
       };
       const anchored = anchors?.get(chain) ?? null;
-      verdicts.push(
-        await verifyChain({ ask, signer, anchored, onProgress }, chain === 'system' ? null : chain),
-      );
+      verdicts.push(await verifyChain({ ask, signer, anchored, onProgress }, chain === 'system' ? null : chain));
     }
     report(context, { verdicts, note, finish: progress });
   } catch (error) {
@@ -67,11 +65,18 @@ async function verify(context: CommandContext, organization: string | undefined)
 
 function report(
   { out }: CommandContext,
-  found: { verdicts: readonly ChainVerdict[]; note: string | null; finish: { done(text: string): void; fail(text: string): void } },
+  found: {
+    verdicts: readonly ChainVerdict[];
+    note: string | null;
+    finish: { done(text: string): void; fail(text: string): void };
+  },
 ): void {
   const { verdicts, note, finish } = found;
-  const broken = verdicts.flatMap(({ chain, firstBroken }) => (firstBroken === null ? [] : [{ chain, ...firstBroken }]));
-  const sum = (of: (verdict: ChainVerdict) => number): number => verdicts.reduce((total, verdict) => total + of(verdict), 0);
+  const broken = verdicts.flatMap(({ chain, firstBroken }) =>
+    firstBroken === null ? [] : [{ chain, ...firstBroken }],
+  );
+  const sum = (of: (verdict: ChainVerdict) => number): number =>
+    verdicts.reduce((total, verdict) => total + of(verdict), 0);
   const words = `${sum(({ entries }) => entries)} entries under ${sum(({ seals }) => seals)} seals of ${verdicts.length} chains, ${sum(({ pending }) => pending)} too young`;
   out.json({ ok: broken.length === 0, anchors: note === null, chains: verdicts });
   if (note !== null) out.note(note);
@@ -104,18 +109,19 @@ async function anchorsOf({ values }: Settings, signer: ReturnType<typeof createS
     if (store !== null) return { anchors: await readAnchors(store, signer, null), note: null };
     return { anchors: null, note: 'no place for anchors is named: a chain whose end was cut off would not show' };
   } catch (error) {
-    return { anchors: null, note: `anchors are out of reach (${reasonOf(error)}): a chain whose end was cut off would not show` };
+    return {
+      anchors: null,
+      note: `anchors are out of reach (${reasonOf(error)}): a chain whose end was cut off would not show`,
+    };
   }
 }
 
 /** The trail outlives the organization, so any id will do. */
 async function organizationId(client: pg.ClientBase, given: string): Promise<string> {
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(given)) return given.toLowerCase();
-  const [found] = await rowsOf<{ id: string }>(
-    client,
-    'select id::text from public.organizations where slug = $1',
-    [given],
-  );
+  const [found] = await rowsOf<{ id: string }>(client, 'select id::text from public.organizations where slug = $1', [
+    given,
+  ]);
   if (found === undefined) throw new CommandFailure(`there is no organization "${given}"`);
   return found.id;
 }
