@@ -96,6 +96,23 @@ test('a row whose transaction is open is not sealed past, and with nothing to se
   expect(changed.rows[0].n).toBe(0);
 });
 
+test('sealed rows that move from the DEFAULT partition into their month keep their seals', async () => {
+  await using trail = await startTrail(1);
+  const [orgId = ''] = trail.organizations;
+  await trail.admin.query(
+    `insert into audit_log (org_id, actor_type, action, entity_type, entity_id, created_at)
+     select $1, 'system', 'update', 'x', gen_random_uuid(), date_trunc('month', now()) + make_interval(months => n) - interval '1 microsecond' * (n % 2)
+       from generate_series(1, 8) n`,
+    [orgId],
+  );
+  await trail.sealAll();
+  const inDefault = async () => (await trail.admin.query('select from only audit_log_default')).rowCount;
+  expect(await inDefault()).toBeGreaterThan(0);
+  await trail.admin.query('select private.ensure_partitions(12)');
+  expect(await inDefault()).toBe(0);
+  expect((await trail.verify()).get(orgId)).toMatchObject({ entries: 8, pending: 0, firstBroken: null });
+});
+
 test('two sealers at once make one chain', async () => {
   await using trail = await startTrail(3);
   await using client = await connect(trail.database.url('novax_worker'));

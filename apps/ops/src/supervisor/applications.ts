@@ -74,7 +74,7 @@ export function applications(context: StackContext, endpoints: StackEndpoints, p
     {
       ...common,
       name: 'workers',
-      role: 'relay, jobs, schedules, mail',
+      role: 'relay, jobs, schedules, mail, seals',
       url: workersUrl,
       args: main(env['NOVAX_WORKERS_MAIN'], 'apps/workers/src/main.ts'),
       env: {
