@@ -2,7 +2,7 @@
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { closeRedis, connectRedis } from '@novax/adapters/redis';
 import { fakeRateLimiter } from '@novax/adapters/fakes/rate-limit';
-import type { RateDecision, RateWindow } from '@novax/domain/ports';
+import type { RateDecision, RateWindow } from '@novax/domain/rate-limiter';
 import fc from 'fast-check';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { closeRedis, connectRedis } from '@novax/adapters/redis';
 import { fakeRateLimiter } from '@novax/adapters/fakes/rate-limit';
-import type { RateLimiter, RateWindow } from '@novax/domain/ports';
+import type { RateLimiter, RateWindow } from '@novax/domain/rate-limiter';
 import { systemClock } from '@novax/runtime/clock';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -171,7 +171,7 @@ test('a restore erases again whom the list outside the database names, before an
     const { rows: trail } = await back.query(
       `select entity_id, new_value from audit_log where entity_type = 'users' and action = 'delete' order by id`,
     );
-    expect(trail.map(({ entity_id: id }) => id).toSorted()).toEqual([gone, owner].toSorted());
+    expect(new Set(trail.map(({ entity_id: id }) => id))).toEqual(new Set([gone, owner]));
     expect(trail[0]).toMatchObject({ new_value: { reason: 'was erased before the restore' } });
     const workerUrl = new URL(url);
     [workerUrl.username, workerUrl.password] = ['novax_worker', TEST_PASSWORD];

@@ -5,7 +5,7 @@ import type { Row } from '@novax/contracts/procedure';
 import type { Actor } from '@novax/db/actor';
 import { targets } from '@novax/db/queries/targets';
 import type { ReadLane } from '@novax/db/read-lane';
-import type { RateLimiter } from '@novax/domain/ports';
+import type { RateLimiter } from '@novax/domain/rate-limiter';
 import type { Reader } from '@novax/domain/reader';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';

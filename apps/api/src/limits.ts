@@ -2,7 +2,7 @@
 import { cacheKeys } from '@novax/contracts/cache-keys';
 import { rateWindowMs, type LimitClass } from '@novax/contracts/limits';
 import type { Row } from '@novax/contracts/procedure';
-import type { RateDecision, RateLimiter } from '@novax/domain/ports';
+import type { RateDecision, RateLimiter } from '@novax/domain/rate-limiter';
 import { AppError } from '@novax/runtime/errors';
 import type { Metrics } from '@novax/runtime/metrics';
 import { networkOf } from './address.ts';

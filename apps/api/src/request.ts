@@ -1,7 +1,7 @@
 /** What is known of a call before its handler: who makes it and from where. */
 import type { Action } from '@novax/contracts/permissions';
 import type { CallInfo } from '@novax/db/actor';
-import type { RateDecision } from '@novax/domain/ports';
+import type { RateDecision } from '@novax/domain/rate-limiter';
 import { AppError } from '@novax/runtime/errors';
 
 /** A signed-in person. */

@@ -1,5 +1,5 @@
 /** Makes one decision out of what several windows say. */
-import type { RateDecision, RateWindow } from '@novax/domain/ports';
+import type { RateDecision, RateWindow } from '@novax/domain/rate-limiter';
 import { invariant } from '@novax/runtime/invariant';
 
 /** A window after the call was counted, or refused. */

@@ -1,6 +1,6 @@
 /** Exact sliding-window rate limits: one sorted set of call times per key, all of a call's windows changed by one script on the server's clock. */
 import { createHash } from 'node:crypto';
-import type { RateLimiter, RateWindow } from '@novax/domain/ports';
+import type { RateLimiter, RateWindow } from '@novax/domain/rate-limiter';
 import { invariant } from '@novax/runtime/invariant';
 import type { Redis } from 'ioredis';
 import { decide, type WindowState } from './rate-decision.ts';

@@ -13,7 +13,7 @@ import {
   type Owner,
   type Proof,
 } from '@novax/domain/auth/factors';
-import type { RateLimiter } from '@novax/domain/ports';
+import type { RateLimiter } from '@novax/domain/rate-limiter';
 import { systemClock } from '@novax/runtime/clock';
 import { AppError } from '@novax/runtime/errors';
 import { newId } from '@novax/runtime/ids';

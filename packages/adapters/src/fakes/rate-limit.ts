@@ -1,5 +1,5 @@
 /** Exact sliding windows in memory. */
-import type { RateLimiter, RateWindow } from '@novax/domain/ports';
+import type { RateLimiter, RateWindow } from '@novax/domain/rate-limiter';
 import type { Clock } from '@novax/runtime/clock';
 import { decide } from '../rate-decision.ts';
 
