@@ -3,6 +3,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { Action } from '@novax/contracts/permissions';
 import { importJWK, SignJWT } from 'jose';
 import type { Client } from 'pg';
+import { newPerson, testPassword } from './actors.ts';
 import type { TestApi } from './api.ts';
 import { call } from './call.ts';
 import type { Ids } from './world.ts';
@@ -53,6 +54,23 @@ export interface CellParts {
   readonly admin: Client;
   /** Hash of `testPassword`, which everybody has. */
   readonly passwordHash: string;
+}
+
+/** What the generated input of a row lacks to succeed: secrets and things of the caller's own. */
+export const ownInputs: Readonly<Record<string, (own: Cell['own']) => Record<string, unknown>>> = {
+  'auth.login': ({ email }) => ({ email, password: testPassword }),
+  'auth.refresh': ({ refreshToken }) => ({ refreshToken }),
+  'auth.revokeSession': ({ sessionId }) => ({ id: sessionId }),
+  'auth.unlinkAccount': ({ accountId }) => ({ id: accountId }),
+  'members.acceptInvitation': ({ invitationToken }) => ({ token: invitationToken }),
+  'users.erase': () => ({ password: testPassword }),
+};
+
+/** What everybody in a cell has as their password's hash: made once, because hashing is slow. */
+export async function hashOfTestPassword(api: TestApi, admin: Client): Promise<string> {
+  const { id } = await newPerson(api);
+  const { rows } = await admin.query<{ hash: string }>('select password_hash as hash from users where id = $1', [id]);
+  return rows[0]?.hash ?? '';
 }
 
 /** Makes the world of one cell; `scopes` are those of the key, for callers that are keys. */

@@ -83,8 +83,7 @@ export const RIGHTS: Readonly<Record<string, string>> = {
   'public.audit_log':
     'api select:admin insert:org&self; worker select:org insert:org; readonly select:org; backup select:all',
   // Written by named functions alone; the chain of rows without an organization is read by a worker that works for none.
-  'public.audit_seals':
-    'api select:admin; worker select:org|none; readonly select:org; backup select:all',
+  'public.audit_seals': 'api select:admin; worker select:org|none; readonly select:org; backup select:all',
 
   'public.audit_horizon': 'backup select:all',
   'public.erasures': 'backup select:all',
