@@ -63,7 +63,7 @@ export const revokeSessionByHash = statement<{ ended: boolean }>(
 
 const auditSystem = statement<Record<string, never>>(
   'audit_system',
-  `select private.audit_system($1, nullif($2, '')::uuid, $3, $4, $5::uuid, null, $6::jsonb, nullif($7, '')::inet, nullif($8, ''), nullif($9, '')::jsonb)`,
+  `select private.audit_system($1, nullif($2, '')::uuid, $3, $4, $5::uuid, nullif($6, '')::jsonb, $7::jsonb, nullif($8, '')::inet, nullif($9, ''), nullif($10, '')::jsonb)`,
 );
 const eventSystem = statement<Record<string, never>>(
   'event_system',
@@ -78,18 +78,21 @@ export async function auditPerson(
     readonly action: AuditAction;
     readonly entityType: string;
     readonly entityId: string;
+    /** Optional: what the changed fields held; nothing of it is told of secrets. */
+    readonly before?: Readonly<Record<string, unknown>>;
     readonly after: Readonly<Record<string, unknown>>;
     readonly call: CallInfo;
   },
 ): Promise<void> {
   const { userId, action, entityType, entityId, call } = entry;
-  const stored = await storableEntry({ ...entry, before: null }, userId, tx.seal);
+  const stored = await storableEntry({ ...entry, before: entry.before ?? null }, userId, tx.seal);
   await tx.sql(auditSystem, [
     'user',
     userId,
     action,
     entityType,
     entityId,
+    stored.old_value === null ? '' : JSON.stringify(stored.old_value),
     JSON.stringify(stored.new_value),
     call.ip ?? '',
     call.requestId ?? '',

@@ -1,6 +1,12 @@
 /** A person's own profile, what is held about them, and their erasure. */
 import { statement } from '../statement.ts';
 
+/** What may be changed, held until the transaction ends; no row when the account is gone. Values: user. */
+export const holdSelf = statement<{ username: string; profile_metadata: Record<string, never> }>(
+  'hold_self',
+  `select username, profile_metadata from users where id = $1::uuid and status = 'active' for no key update`,
+);
+
 /** No row when the account is gone. Values: user, user name or null, the same lower case or null, profile as JSON or null. */
 export const updateSelf = statement<{ id: string; username: string; profile_metadata: Record<string, never> }>(
   'update_self',

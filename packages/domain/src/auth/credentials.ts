@@ -13,7 +13,7 @@ export async function confirmEmail(db: Database, token: string, call: CallInfo):
     const [row] = await tx.sql(verifyEmail, [secretHash(token)]);
     const userId = row?.user_id ?? null;
     if (userId === null) throw staleToken();
-    await auditAccount(tx, { userId, after: { emailVerified: true }, call });
+    await auditAccount(tx, { userId, before: { emailVerified: false }, after: { emailVerified: true }, call });
     await emitPerson(tx, { type: 'user.verified', userId, payload: { userId }, call });
   });
 }
@@ -77,7 +77,12 @@ export function changeOwnPassword(
 
 async function auditAccount(
   tx: SqlTx,
-  change: { readonly userId: string; readonly after: Readonly<Record<string, unknown>>; readonly call: CallInfo },
+  change: {
+    readonly userId: string;
+    readonly before?: Readonly<Record<string, unknown>>;
+    readonly after: Readonly<Record<string, unknown>>;
+    readonly call: CallInfo;
+  },
 ): Promise<void> {
   await auditPerson(tx, { ...change, action: 'update', entityType: 'users', entityId: change.userId });
 }

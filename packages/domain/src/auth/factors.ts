@@ -80,6 +80,7 @@ export function confirmFactor(
     await record(tx, owner, {
       action: 'update',
       factorId,
+      before: { status: 'pending' },
       after: { status: 'active', recoveryCodes: codes.length },
     });
     await tell(tx, owner, person);
@@ -139,8 +140,13 @@ async function use(tx: SqlTx, owner: Owner, { proof, usedFor }: { proof: Proof; 
 function record(
   tx: SqlTx,
   owner: Owner,
-  change: { action: 'create' | 'update' | 'delete'; factorId: string; after: Readonly<Record<string, unknown>> },
+  change: {
+    action: 'create' | 'update' | 'delete';
+    factorId: string;
+    before?: Readonly<Record<string, unknown>>;
+    after: Readonly<Record<string, unknown>>;
+  },
 ): Promise<void> {
-  const { action, factorId, after } = change;
-  return auditPerson(tx, { ...owner, action, entityType: 'totp_factors', entityId: factorId, after });
+  const { factorId, ...rest } = change;
+  return auditPerson(tx, { ...owner, ...rest, entityType: 'totp_factors', entityId: factorId });
 }

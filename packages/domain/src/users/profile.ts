@@ -2,7 +2,8 @@
 import type { CallInfo } from '@novax/db/actor';
 import { constraintOf } from '@novax/db/errors';
 import { auditPerson } from '@novax/db/queries/auth';
-import { updateSelf } from '@novax/db/queries/privacy';
+import { difference } from '@novax/db/audit';
+import { holdSelf, updateSelf } from '@novax/db/queries/privacy';
 import type { Database } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
 
@@ -19,20 +20,19 @@ export async function updateProfile(
   const { username, profileMetadata, call } = change;
   try {
     return await db.person(userId, async (tx) => {
+      const [held] = await tx.sql(holdSelf, [userId]);
       const [row] = await tx.sql(updateSelf, [
         userId,
         username ?? null,
         username?.toLowerCase() ?? null,
         profileMetadata === undefined ? null : JSON.stringify(profileMetadata),
       ]);
-      if (row === undefined) throw new AppError('UNAUTHENTICATED', { detail: `user ${userId} is not active` });
-      const after = {
-        ...(username === undefined ? {} : { username }),
-        ...(profileMetadata === undefined ? {} : { profileMetadata }),
-      };
-      if (Object.keys(after).length > 0)
-        await auditPerson(tx, { userId, action: 'update', entityType: 'users', entityId: userId, after, call });
-      return { id: row.id, username: row.username, profileMetadata: row.profile_metadata };
+      if (held === undefined || row === undefined)
+        throw new AppError('UNAUTHENTICATED', { detail: `user ${userId} is not active` });
+      const { before, after } = difference(fieldsOf(held), fieldsOf(row));
+      if (before !== null && after !== null && Object.keys(after).length > 0)
+        await auditPerson(tx, { userId, action: 'update', entityType: 'users', entityId: userId, before, after, call });
+      return { id: row.id, ...fieldsOf(row) };
     });
   } catch (thrown) {
     if (constraintOf(thrown) !== 'idx_users_username_normalized') throw thrown;
@@ -42,4 +42,8 @@ export async function updateProfile(
       text: 'That username is taken.',
     });
   }
+}
+
+function fieldsOf<P>({ username, profile_metadata: profileMetadata }: { username: string; profile_metadata: P }) {
+  return { username, profileMetadata };
 }
