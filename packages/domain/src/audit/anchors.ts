@@ -12,6 +12,7 @@ import type { BlobStore } from '../ports.ts';
 const prefix = 'audit-anchors/';
 /** How long an anchor cannot be removed where the store can hold it, days. */
 const retainDays = 365;
+const readTogether = 16;
 const dayMs = 24 * 60 * 60 * 1000;
 
 /** A chain's heads as they were anchored, by seal number: the hash, and the cluster (epoch) they were anchored in. */
@@ -78,8 +79,14 @@ export async function readAnchors(
   const keys: string[] = [];
   for await (const key of store.list(prefix)) keys.push(key);
   const chains = new Map<string, Map<string, { hash: string; epoch: number }>>();
-  for (const key of keys.toSorted().slice(limit === null ? 0 : -limit)) {
-    const file = parseAnchor(await text(await store.get(key)));
+  const wanted = keys.toSorted().slice(limit === null ? 0 : -limit);
+  const texts = async function* (): AsyncGenerator<string> {
+    // A few at a time: neither one after another over a network, nor all of them in memory.
+    for (let at = 0; at < wanted.length; at += readTogether)
+      yield* await Promise.all(wanted.slice(at, at + readTogether).map(async (key) => text(await store.get(key))));
+  };
+  for await (const content of texts()) {
+    const file = parseAnchor(content);
     if (file === null || !signer.verify(bodyText(file.body), Buffer.from(file.signature, 'hex'), file.keyId)) continue;
     for (const { chain, sealNo, hash } of file.body.heads) {
       const heads = chains.get(chain) ?? new Map<string, { hash: string; epoch: number }>();

@@ -12,6 +12,7 @@ import {
 } from '@novax/db/queries/audit-trail';
 import { instant } from '@novax/db/queries/instant';
 import type { TenantTx } from '@novax/db/tx';
+import { pause } from '@novax/runtime/clock';
 import type { Signer } from '@novax/runtime/signing';
 import type { BlobStore } from '../ports.ts';
 import type { Reader } from '../reader.ts';
@@ -22,6 +23,7 @@ import { verifyChain, type ChainVerdict } from './verify.ts';
 const erased = '[erased]';
 /** Anchors that a check over the network looks at, newest first: two days of them. */
 const anchorsLookedAt = 48;
+const anchorsPatienceMs = 4_000;
 
 interface Span {
   readonly organizationId: string;
@@ -77,8 +79,7 @@ export async function verifyTrail(
   parts: { readonly signer: Signer; readonly anchors: BlobStore | null },
 ): Promise<ChainVerdict> {
   const { signer, anchors } = parts;
-  // A store that is away takes nothing from what the database itself can tell.
-  const known = anchors && (await readAnchors(anchors, signer, anchorsLookedAt).catch(() => null));
+  const known = anchors && (await anchorsInReach(anchors, signer));
   const verdict = await verifyChain(
     { ask: (statement, values) => tx.sql(statement, values), signer, anchored: known?.get(tx.orgId) ?? null },
     tx.orgId,
@@ -86,6 +87,16 @@ export async function verifyTrail(
   const { seals, entries, firstBroken } = verdict;
   recordAccess(tx, { verification: { seals, entries, firstBroken } });
   return verdict;
+}
+
+/** Null for a store that is away or slow: that takes nothing from what the database itself can tell, and the transaction must not wait for it. */
+async function anchorsInReach(anchors: BlobStore, signer: Signer) {
+  const done = new AbortController();
+  const late = pause(anchorsPatienceMs, done.signal).then(() => null);
+  const read = readAnchors(anchors, signer, anchorsLookedAt).catch(() => null);
+  const known = await Promise.race([read, late]);
+  done.abort();
+  return known;
 }
 
 function recordAccess(tx: TenantTx, after: Readonly<Record<string, unknown>>): void {
