@@ -143,6 +143,7 @@ describe('every path that the documents cite exists', () => {
     'README.md',
     'ARCHITECTURE.md',
     'CONTRIBUTING.md',
+    ...repositoryFiles('docs/*.md'),
     ...repositoryFiles('{apps,infra,packages}/*/README.md'),
   ];
 
