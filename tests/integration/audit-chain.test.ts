@@ -96,6 +96,16 @@ test('a row whose transaction is open is not sealed past, and with nothing to se
   expect(changed.rows[0].n).toBe(0);
 });
 
+test('entries of one moment whose numbers grow by a digit are each counted once', async () => {
+  await using trail = await startTrail(1);
+  const [orgId = ''] = trail.organizations;
+  await trail.admin.query('alter table audit_log alter column id restart with 9998');
+  await using client = await connect(trail.database.url('novax_worker'));
+  await trail.write(client, { orgId, count: 5 });
+  await trail.sealAll();
+  expect((await trail.verify()).get(orgId)).toMatchObject({ entries: 5, firstBroken: null });
+});
+
 test('sealed rows that move from the DEFAULT partition into their month keep their seals', async () => {
   await using trail = await startTrail(1);
   const [orgId = ''] = trail.organizations;

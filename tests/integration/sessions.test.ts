@@ -256,7 +256,7 @@ describe('auth.revokeSession', () => {
       [person.sessionId],
     );
     expect(rows).toEqual([
-      { actor_type: 'user', actor_id: person.id, ip: '127.0.0.1', new_value: { reason: 'revoked' } },
+      { actor_type: 'user', actor_id: person.id, ip: '127.0.0.0', new_value: { reason: 'revoked' } },
     ]);
   });
 });

@@ -196,14 +196,15 @@ test('SIGHUP makes the process look at its files at once, and does not end it', 
   ];
   await writeFile(cert, first.cert);
   await writeFile(key, first.key);
-  const { DATABASE_URL, JWT_PRIVATE_KEYS, QUEUE_REDIS_URL, NATS_URL, KEY_ENCRYPTION_KEY } = api.env;
+  const { DATABASE_URL, JWT_PRIVATE_KEYS, QUEUE_REDIS_URL, NATS_URL, KEY_ENCRYPTION_KEY, AUDIT_SIGNING_KEY } = api.env;
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main], {
     env: {
       DATABASE_URL,
       JWT_PRIVATE_KEYS,
       QUEUE_REDIS_URL,
       NATS_URL,
-      KEY_ENCRYPTION_KEY: String(KEY_ENCRYPTION_KEY),
+      KEY_ENCRYPTION_KEY,
+      AUDIT_SIGNING_KEY,
       PORT: '0',
       METRICS_PORT: '0',
       TLS_CERT_FILE: cert,
@@ -246,6 +247,7 @@ describe('settings', () => {
     NATS_URL: 'nats://127.0.0.1:9',
     JWT_PRIVATE_KEYS: '{}',
     KEY_ENCRYPTION_KEY: Buffer.alloc(32).toString('base64'),
+    AUDIT_SIGNING_KEY: Buffer.alloc(32).toString('base64'),
   };
   test.each([
     [{ TLS_CERT_FILE: '/nonexistent/tls.crt' }, 'set both or neither'],

@@ -14,6 +14,9 @@ import { testDatabase, type TestDatabase } from './database.ts';
 import { quiet } from './quiet.ts';
 import { servers } from './servers.ts';
 
+/** The same for every API of a test: what one node has sealed, another on the same database must open. */
+const testKeyring = Buffer.alloc(32, 'sealing key of the tests').toString('base64');
+
 export interface TestApiOptions {
   /** Calls per minute by class; absent ones are out of reach. */
   readonly rateLimits?: Readonly<Record<string, number>>;
@@ -53,7 +56,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     JWT_PRIVATE_KEYS: JSON.stringify({ keys: [signingKey] }),
     JWT_ISSUER: 'novax',
     JWT_AUDIENCE: 'novax-api',
-    KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    KEY_ENCRYPTION_KEY: testKeyring,
     OIDC_PROVIDERS: [],
     OUTBOUND_ALLOW: [],
     CORS_ORIGINS: [],

@@ -110,8 +110,9 @@ function statementsFor(kind: 'organization' | 'system'): ChainStatements {
       `with p as materialized (${page})
        select count(*)::text as rows, count(*) filter (where ${covered})::text as covered,
               min(id) filter (where epoch > $3::int or (epoch = $3::int and xact_id >= pg_snapshot_xmax(pg_current_snapshot())))::text as impossible,
-              (select created_at::text from p order by created_at desc, id desc limit 1) as last_at,
-              (select id::text from p order by created_at desc, id desc limit 1) as last_id
+              -- By the columns, not by the texts made of them, whose names they would have.
+              (select p.created_at::text from p order by p.created_at desc, p.id desc limit 1) as last_at,
+              (select p.id::text from p order by p.created_at desc, p.id desc limit 1) as last_id
          from p`,
     ),
     uncovered: statement(
