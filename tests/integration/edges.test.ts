@@ -6,6 +6,8 @@ import { bodyBytesMax } from '@novax/contracts/limits';
 import { pageSizeMax } from '@novax/contracts/page';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newPerson, type Person } from '../kit/actors.ts';
+import { linkPaths } from '../../apps/api/src/faces/link-pages.ts';
+import { templates } from '../../apps/workers/src/mail/templates.ts';
 import { startTestApi, type TestApi } from '../kit/api.ts';
 import { answerOf, call } from '../kit/call.ts';
 import { expectTyped, send as sendRaw, type Sent } from '../kit/raw.ts';
@@ -64,8 +66,14 @@ describe('headers of every answer (ASVS 5.0 3.4)', () => {
     expect(headers.get('strict-transport-security')).toBe('max-age=63072000; includeSubDomains');
   });
 
-  test("the page's policy allows exactly its script and its style, and the page needs no more", async () => {
-    const response = await fetch(`${api.url}/docs`);
+  test('every link that a mail can hold leads to a page', () => {
+    const linked = Object.values(templates).flatMap(({ path }) => (path === null ? [] : [path]));
+    expect(linkPaths.toSorted()).toEqual(linked.toSorted());
+  });
+
+  test.each(['/docs', ...linkPaths])('the policy of %s allows exactly its script and its style', async (path) => {
+    const response = await fetch(`${api.url}${path}?token=anything`);
+    expect(response.status).toBe(200);
     const page = await response.text();
     const policy = response.headers.get('content-security-policy') ?? '';
     const hashes = (tag: string): string[] =>

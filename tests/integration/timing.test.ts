@@ -19,7 +19,7 @@ afterAll(() => api[Symbol.asyncDispose]());
 function nowhere(): Ids {
   const names = Object.keys(world.ids).map((name) => [name, randomUUID()]);
   // The same names as the world's own.
-  return Object.fromEntries(names) as unknown as Ids;
+  return Object.fromEntries(names);
 }
 
 async function timed(path: string, ids: Ids): Promise<number> {

@@ -10,6 +10,7 @@ import { drain } from './faces/body.ts';
 import { requestFacts } from './faces/facts.ts';
 import { openApiDocument } from './faces/openapi.ts';
 import { docsPage, docsPolicy } from './faces/docs.ts';
+import { linkPage, linkPaths, linkPolicy } from './faces/link-pages.ts';
 import { createRestFace } from './faces/rest.ts';
 import { createThinPath, write } from './faces/thin.ts';
 import { createTrpcFace } from './faces/trpc.ts';
@@ -64,6 +65,10 @@ export function createApiServer(options: ServerOptions): Server | TlsServer {
   app.get('/docs', (_request, response) => {
     response.setHeader('content-security-policy', docsPolicy());
     response.type('html').send(docsPage());
+  });
+  app.get([...linkPaths], (request, response) => {
+    response.setHeader('content-security-policy', linkPolicy());
+    response.type('html').send(linkPage(request.path));
   });
   app.get('/.well-known/jwks.json', (_request, response) => {
     response.setHeader('cache-control', jwksCache);

@@ -40,6 +40,7 @@ async function list(context: CommandContext, person: string | null): Promise<voi
   const users = await findUsers(client, person);
   if (person !== null && users.length === 0) throw new CommandFailure(`there is nobody called ${person}`);
   out.json({ users });
+  if (users.length === 0) return out.line('Nobody is suspended.');
   out.table(
     ['ID', 'E-MAIL', 'NAME', 'STATUS', 'SESSIONS', 'SINCE'],
     users.map(({ id, email, username, status, liveSessions, createdAt }) => [
