@@ -47,7 +47,7 @@ export const linkPaths: readonly string[] = Object.keys(pages).map((step) => `/$
 const style = `${docsStyle}
 .card { max-width: 26rem; margin: 12vh auto; background: var(--panel); border: 1px solid var(--line); border-radius: 12px; padding: 1.5rem 1.75rem; }
 .card h1 { font-size: 1.25rem; margin: 0 0 .25rem; } .card p { color: var(--soft); margin: .25rem 0 1rem; } .card .row { margin-top: 1.1rem; }
-#said { font-weight: 600; } #said.good { color: var(--good); } #said.bad { color: var(--bad); }
+.card #said { font-weight: 600; margin: 1rem 0 0; } .card #said.good { color: var(--good); } .card #said.bad { color: var(--bad); }
 `;
 
 /** What the pages may do: run their one script and style, and call this server. */
