@@ -1,6 +1,6 @@
 /** The API's settings, read once. */
 import { rateLimits } from '@novax/contracts/limits';
-import { portSchema, readEnv } from '@novax/runtime/env';
+import { crashSchema, portSchema, readEnv } from '@novax/runtime/env';
 import { keyringSchema } from '@novax/runtime/keyring';
 import { z } from 'zod';
 
@@ -56,6 +56,8 @@ const schema = z.object({
     .transform((overrides): Readonly<Record<string, number>> => ({ ...rateLimits, ...overrides })),
   /** Parse answers as well as inputs; for tests and development. */
   CHECK_OUTPUT: z.stringbool().default(false),
+  /** Tests only: where this process dies. */
+  NOVAX_CRASH_AT: crashSchema,
   SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(10_000),
 });
 

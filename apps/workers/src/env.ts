@@ -1,5 +1,5 @@
 /** The workers' settings, read once. */
-import { portSchema, readEnv } from '@novax/runtime/env';
+import { crashSchema, portSchema, readEnv } from '@novax/runtime/env';
 import { z } from 'zod';
 import { workerRoles } from './roles.ts';
 
@@ -37,6 +37,8 @@ const schema = z.object({
     .default(workerRoles.join(','))
     .transform((text) => text.split(',').map((role) => role.trim()))
     .pipe(z.array(z.enum(workerRoles)).min(1)),
+  /** Tests only: where this process dies. */
+  NOVAX_CRASH_AT: crashSchema,
   SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(20_000),
 });
 
