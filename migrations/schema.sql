@@ -126,7 +126,7 @@ alter table app.memberships enable row level security;
 alter table app.memberships force row level security;
 CREATE INDEX idx_memberships_org_id_user_id ON app.memberships USING btree (org_id, user_id);
 create policy memberships_select_novax_api on app.memberships as permissive for select to novax_api
-  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+  using (((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), org_id))));
 create policy memberships_select_novax_worker on app.memberships as permissive for select to novax_worker
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
 
@@ -581,6 +581,31 @@ create policy attachments_update_novax_worker on public.attachments as permissiv
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")))
   with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
 
+create table public.audit_horizon (
+  id smallint default 1 not null,
+  epoch integer default 1 not null,
+  next_xact xid8 default '0'::xid8 not null,
+  prior_epoch integer,
+  prior_xact xid8,
+  anchored_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint audit_horizon_pkey PRIMARY KEY (id),
+  constraint ck_audit_horizon_prior CHECK (((prior_epoch IS NULL) = (prior_xact IS NULL))),
+  constraint ck_audit_horizon_single CHECK ((id = 1))
+);
+alter table public.audit_horizon owner to novax_owner;
+comment on table public.audit_horizon is 'How far the trail is sealed: one row, which only the functions of the seals read and write.';
+grant select on table public.audit_horizon to novax_backup;
+grant select, update on table public.audit_horizon to novax_definer;
+alter table public.audit_horizon enable row level security;
+alter table public.audit_horizon force row level security;
+comment on column public.audit_horizon.next_xact is 'Every row of this epoch whose transaction is below is under a seal.';
+comment on column public.audit_horizon.prior_epoch is 'After a restore: the epoch whose rows from prior_xact on are still to be sealed; null once they are.';
+comment on column public.audit_horizon.anchored_at is 'When the heads of all chains were last written to the store outside the database.';
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON public.audit_horizon FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.audit_horizon FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+
 create table public.audit_log (
   id bigint generated always as identity not null,
   org_id uuid,
@@ -594,6 +619,10 @@ create table public.audit_log (
   ip_address inet,
   request_id character varying,
   created_at timestamp with time zone default now() not null,
+  api_key_id uuid,
+  xact_id xid8 default pg_current_xact_id() not null,
+  epoch integer default 1 not null,
+  sealed jsonb,
   constraint audit_log_pkey PRIMARY KEY (id, created_at),
   constraint ck_audit_log_action CHECK (((action)::text = ANY ((ARRAY['create'::character varying, 'update'::character varying, 'delete'::character varying, 'access'::character varying])::text[]))),
   constraint ck_audit_log_actor CHECK (((actor_id IS NOT NULL) OR ((actor_type)::text = ANY ((ARRAY['ai'::character varying, 'system'::character varying])::text[])))),
@@ -602,7 +631,7 @@ create table public.audit_log (
 ) partition by RANGE (created_at);
 alter table public.audit_log owner to novax_owner;
 comment on table public.audit_log is 'Who did what to what, and when. Rows are never changed; they leave only by detaching a month that was archived and verified.';
-grant insert on table public.audit_log to novax_definer;
+grant insert, select on table public.audit_log to novax_definer;
 grant select on table public.audit_log to novax_api;
 grant select on table public.audit_log to novax_backup;
 grant select on table public.audit_log to novax_readonly;
@@ -630,13 +659,23 @@ grant insert (old_value) on public.audit_log to novax_worker;
 comment on column public.audit_log.new_value is 'Changed fields after; the same rules.';
 grant insert (new_value) on public.audit_log to novax_api;
 grant insert (new_value) on public.audit_log to novax_worker;
+comment on column public.audit_log.ip_address is 'The caller''s network, 24 bits of an IPv4 address and 48 of an IPv6 one.';
 grant insert (ip_address) on public.audit_log to novax_api;
 grant insert (ip_address) on public.audit_log to novax_worker;
 grant insert (request_id) on public.audit_log to novax_api;
 grant insert (request_id) on public.audit_log to novax_worker;
+comment on column public.audit_log.api_key_id is 'The API key that was used, where one was. No foreign key: the record outlives the key.';
+grant insert (api_key_id) on public.audit_log to novax_api;
+grant insert (api_key_id) on public.audit_log to novax_worker;
+comment on column public.audit_log.xact_id is 'Transaction that wrote the row; nobody but the default may say it.';
+comment on column public.audit_log.epoch is 'Counts the clusters that the trail has lived in: transaction numbers begin anew in each, a restore raises the default.';
+comment on column public.audit_log.sealed is 'Values sealed with the actor''s key: ip, the full address. Null where there is none, or nobody to seal it for.';
+grant insert (sealed) on public.audit_log to novax_api;
+grant insert (sealed) on public.audit_log to novax_worker;
 CREATE INDEX idx_audit_log_actor_id_created_at ON ONLY public.audit_log USING btree (actor_id, created_at);
 CREATE INDEX idx_audit_log_created_at ON ONLY public.audit_log USING brin (created_at);
 CREATE INDEX idx_audit_log_entity_type_entity_id_created_at ON ONLY public.audit_log USING btree (entity_type, entity_id, created_at);
+CREATE INDEX idx_audit_log_epoch_xact_id ON ONLY public.audit_log USING btree (epoch, xact_id);
 CREATE INDEX idx_audit_log_org_id_created_at_id ON ONLY public.audit_log USING btree (org_id, created_at, id);
 CREATE TRIGGER refuse_change BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 CREATE TRIGGER refuse_row_change BEFORE DELETE OR UPDATE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION private.refuse_change();
@@ -669,25 +708,37 @@ create table public.audit_seals (
   key_id character varying not null,
   anchored_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
+  epoch integer not null,
+  from_xact xid8 not null,
+  to_xact xid8 not null,
+  row_ids bigint[] not null,
+  row_hashes bytea not null,
   constraint audit_seals_pkey PRIMARY KEY (id),
   constraint ck_audit_seals_hash CHECK (((octet_length(previous_hash) = 32) AND (octet_length(hash) = 32))),
-  constraint ck_audit_seals_range CHECK (((last_audit_id >= first_audit_id) AND (row_count > 0) AND (seal_no > 0)))
+  constraint ck_audit_seals_range CHECK (((last_audit_id >= first_audit_id) AND (row_count > 0) AND (seal_no > 0))),
+  constraint ck_audit_seals_rows CHECK (((cardinality(row_ids) = row_count) AND (octet_length(row_hashes) = (32 * row_count)) AND (to_xact > from_xact)))
 );
 alter table public.audit_seals owner to novax_owner;
 comment on table public.audit_seals is 'Batches of audit rows sealed into one hash chain per organization (and one for rows without), heads signed and anchored outside the database.';
-grant insert, select on table public.audit_seals to novax_worker;
+grant insert, select on table public.audit_seals to novax_definer;
 grant select on table public.audit_seals to novax_api;
 grant select on table public.audit_seals to novax_backup;
 grant select on table public.audit_seals to novax_readonly;
+grant select on table public.audit_seals to novax_worker;
 alter table public.audit_seals enable row level security;
 alter table public.audit_seals force row level security;
-comment on column public.audit_seals.hash is 'SHA-256 over previous_hash and the hashes of the batch''s rows.';
+comment on column public.audit_seals.hash is 'SHA-256 over previous_hash, the seal''s own fields, and ids and hashes of its rows.';
+comment on column public.audit_seals.signature is 'Ed25519 over the hash, by the key named in key_id.';
 comment on column public.audit_seals.anchored_at is 'When the head was written to the store outside the database.';
-grant update (anchored_at) on public.audit_seals to novax_worker;
+grant update (anchored_at) on public.audit_seals to novax_definer;
+comment on column public.audit_seals.epoch is 'Of the rows; from_xact up to but not including to_xact are transactions of that epoch.';
+comment on column public.audit_seals.row_ids is 'Ids of the sealed rows, ascending.';
+comment on column public.audit_seals.row_hashes is 'Their hashes by private.audit_row_hash, 32 bytes each, in the same order.';
+CREATE INDEX idx_audit_seals_chain_epoch_to_xact ON public.audit_seals USING btree (chain, epoch, to_xact);
 CREATE UNIQUE INDEX idx_audit_seals_chain_seal_no ON public.audit_seals USING btree (chain, seal_no);
 CREATE INDEX idx_audit_seals_org_id_created_at ON public.audit_seals USING btree (org_id, created_at);
-create policy audit_seals_insert_novax_worker on public.audit_seals as permissive for insert to novax_worker
-  with check ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON public.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
+CREATE TRIGGER refuse_update BEFORE UPDATE OF id, org_id, seal_no, first_audit_id, last_audit_id, row_count, previous_hash, hash, signature, key_id, created_at, epoch, from_xact, to_xact, row_ids, row_hashes ON public.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION private.refuse_change();
 create policy audit_seals_select_novax_api on public.audit_seals as permissive for select to novax_api
   using ((org_id = ANY (ARRAY( SELECT m.org_id
    FROM app.memberships m
@@ -696,9 +747,6 @@ create policy audit_seals_select_novax_readonly on public.audit_seals as permiss
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
 create policy audit_seals_select_novax_worker on public.audit_seals as permissive for select to novax_worker
   using ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
-create policy audit_seals_update_novax_worker on public.audit_seals as permissive for update to novax_worker
-  using ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))))
-  with check ((NOT (org_id IS DISTINCT FROM ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"))));
 
 create table public.background_migrations (
   id uuid default gen_random_uuid() not null,
@@ -1104,6 +1152,27 @@ create policy embedding_models_update_novax_owner on public.embedding_models as 
   using (true)
   with check (true);
 
+create table public.erasures (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  erased_at timestamp with time zone default now() not null,
+  recorded_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint erasures_pkey PRIMARY KEY (id),
+  constraint fk_erasures_user FOREIGN KEY (user_id) REFERENCES public.users(id)
+);
+alter table public.erasures owner to novax_owner;
+comment on table public.erasures is 'People who were erased. Each is written to the blob store too, where no restore of this database can bring them back from.';
+grant insert, select, update on table public.erasures to novax_definer;
+grant select on table public.erasures to novax_backup;
+alter table public.erasures enable row level security;
+alter table public.erasures force row level security;
+comment on column public.erasures.recorded_at is 'When it was written there; null until then.';
+CREATE INDEX idx_erasures_erased_at ON public.erasures USING btree (erased_at) WHERE (recorded_at IS NULL);
+CREATE UNIQUE INDEX idx_erasures_user_id ON public.erasures USING btree (user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.erasures FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+
 create table public.events (
   id bigint generated always as identity not null,
   event_id uuid default gen_random_uuid() not null,
@@ -1216,6 +1285,7 @@ alter table public.idempotency_keys owner to novax_owner;
 comment on table public.idempotency_keys is 'The answer to a call that its caller may send again: same person, organization and key give the stored answer.';
 grant delete on table public.idempotency_keys to novax_worker;
 grant delete, insert, select on table public.idempotency_keys to novax_api;
+grant delete, select on table public.idempotency_keys to novax_definer;
 grant select on table public.idempotency_keys to novax_backup;
 alter table public.idempotency_keys enable row level security;
 alter table public.idempotency_keys force row level security;
@@ -1408,6 +1478,55 @@ create policy legal_holds_update_novax_api on public.legal_holds as permissive f
    FROM app.memberships m
   WHERE ((m.user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")) AND (m.org_id = COALESCE(( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif"), m.org_id)) AND ((m.role)::text = 'owner'::text))))));
 
+create table public.mails (
+  id uuid default gen_random_uuid() not null,
+  kind character varying not null,
+  email character varying not null,
+  email_normalized character varying not null,
+  user_id uuid,
+  invitation_id uuid,
+  status character varying default 'pending'::character varying not null,
+  attempts integer default 0 not null,
+  next_attempt_at timestamp with time zone default now() not null,
+  last_error character varying,
+  request_id character varying,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint mails_pkey PRIMARY KEY (id),
+  constraint fk_mails_invitation FOREIGN KEY (invitation_id) REFERENCES public.invitations(id) ON DELETE CASCADE,
+  constraint fk_mails_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_mails_email CHECK (((char_length((email)::text) >= 3) AND (char_length((email)::text) <= 254))),
+  constraint ck_mails_invitation CHECK ((((kind)::text = 'invitation'::text) = (invitation_id IS NOT NULL))),
+  constraint ck_mails_kind CHECK (((kind)::text = ANY ((ARRAY['verify-email'::character varying, 'reset-password'::character varying, 'invitation'::character varying, 'password-changed'::character varying, 'second-factor-changed'::character varying, 'account-linked'::character varying])::text[]))),
+  constraint ck_mails_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'sent'::character varying, 'dropped'::character varying, 'failed'::character varying])::text[])))
+);
+alter table public.mails owner to novax_owner;
+comment on table public.mails is 'Mails asked for and what became of them. One-time secrets are made by whoever sends the mail and stand nowhere in it here.';
+grant delete, insert, select on table public.mails to novax_definer;
+grant delete, select on table public.mails to novax_worker;
+grant select on table public.mails to novax_backup;
+alter table public.mails enable row level security;
+alter table public.mails force row level security;
+comment on column public.mails.user_id is 'The person it is about; null where nobody may know yet whether there is one (reset-password) and for invitations.';
+comment on column public.mails.status is 'dropped: there was nobody to write to, or enough was written already; failed: given up after the last attempt.';
+grant update (status) on public.mails to novax_worker;
+grant update (attempts) on public.mails to novax_worker;
+comment on column public.mails.next_attempt_at is 'When it may be tried (again); moved ahead by whoever is at it, as a lease.';
+grant update (next_attempt_at) on public.mails to novax_worker;
+grant update (last_error) on public.mails to novax_worker;
+CREATE INDEX idx_mails_invitation_id ON public.mails USING btree (invitation_id);
+CREATE INDEX idx_mails_next_attempt_at ON public.mails USING btree (next_attempt_at) WHERE ((status)::text = 'pending'::text);
+CREATE INDEX idx_mails_updated_at ON public.mails USING btree (updated_at) WHERE ((status)::text <> 'pending'::text);
+CREATE INDEX idx_mails_user_id ON public.mails USING btree (user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.mails FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy mails_delete_novax_worker on public.mails as permissive for delete to novax_worker
+  using (true);
+create policy mails_select_novax_worker on public.mails as permissive for select to novax_worker
+  using (true);
+create policy mails_update_novax_worker on public.mails as permissive for update to novax_worker
+  using (true)
+  with check (true);
+
 create table public.metric_samples (
   id uuid default gen_random_uuid() not null,
   metric character varying not null,
@@ -1420,13 +1539,11 @@ create table public.metric_samples (
 ) partition by RANGE (sampled_at);
 alter table public.metric_samples owner to novax_owner;
 comment on table public.metric_samples is 'Figures of the platform itself, over time; nothing of any tenant. May be a hypertable.';
-grant insert on table public.metric_samples to novax_worker;
+grant insert on table public.metric_samples to novax_definer;
 grant select on table public.metric_samples to novax_backup;
 alter table public.metric_samples enable row level security;
 alter table public.metric_samples force row level security;
 CREATE INDEX idx_metric_samples_metric_sampled_at ON ONLY public.metric_samples USING btree (metric, sampled_at);
-create policy metric_samples_insert_novax_worker on public.metric_samples as permissive for insert to novax_worker
-  with check (true);
 -- partition public.metric_samples_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
 -- monthly partitions public.metric_samples_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
 
@@ -1446,6 +1563,7 @@ create table public.notification_preferences (
 alter table public.notification_preferences owner to novax_owner;
 comment on table public.notification_preferences is 'What a person wants to hear of, and where. A missing row means yes.';
 grant delete, insert, select, update on table public.notification_preferences to novax_api;
+grant delete, select on table public.notification_preferences to novax_definer;
 grant select on table public.notification_preferences to novax_backup;
 grant select on table public.notification_preferences to novax_worker;
 alter table public.notification_preferences enable row level security;
@@ -1488,6 +1606,7 @@ create table public.notifications (
 alter table public.notifications owner to novax_owner;
 comment on table public.notifications is 'Something a person should know, in one organization.';
 grant delete, insert, select on table public.notifications to novax_worker;
+grant delete, select on table public.notifications to novax_definer;
 grant select on table public.notifications to novax_api;
 grant select on table public.notifications to novax_backup;
 grant select on table public.notifications to novax_readonly;
@@ -1536,19 +1655,82 @@ create table public.oauth_accounts (
 );
 alter table public.oauth_accounts owner to novax_owner;
 comment on table public.oauth_accounts is 'A person''s account at an OpenID Connect provider, named by the provider''s stable subject, never by address.';
-grant delete, insert, select on table public.oauth_accounts to novax_api;
+grant delete, insert, select on table public.oauth_accounts to novax_definer;
+grant insert, select on table public.oauth_accounts to novax_api;
 grant select on table public.oauth_accounts to novax_backup;
 alter table public.oauth_accounts enable row level security;
 alter table public.oauth_accounts force row level security;
+grant update (last_used_at) on public.oauth_accounts to novax_api;
 CREATE UNIQUE INDEX idx_oauth_accounts_provider_subject ON public.oauth_accounts USING btree (provider, subject);
 CREATE INDEX idx_oauth_accounts_user_id ON public.oauth_accounts USING btree (user_id);
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.oauth_accounts FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
-create policy oauth_accounts_delete_novax_api on public.oauth_accounts as permissive for delete to novax_api
-  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
 create policy oauth_accounts_insert_novax_api on public.oauth_accounts as permissive for insert to novax_api
   with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
 create policy oauth_accounts_select_novax_api on public.oauth_accounts as permissive for select to novax_api
   using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+create policy oauth_accounts_update_novax_api on public.oauth_accounts as permissive for update to novax_api
+  using ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
+  with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.oauth_flows (
+  id uuid default gen_random_uuid() not null,
+  flow_hash bytea not null,
+  provider character varying not null,
+  secrets_ciphertext bytea not null,
+  key_id character varying not null,
+  link_user_id uuid,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint oauth_flows_pkey PRIMARY KEY (id),
+  constraint fk_oauth_flows_link_user FOREIGN KEY (link_user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_oauth_flows_flow_hash CHECK ((octet_length(flow_hash) = 32)),
+  constraint ck_oauth_flows_provider CHECK (((char_length((provider)::text) >= 1) AND (char_length((provider)::text) <= 64)))
+);
+alter table public.oauth_flows owner to novax_owner;
+comment on table public.oauth_flows is 'Sign-ins that are under way at an identity provider. A row goes with the first answer that names it, whatever comes of that.';
+grant delete, insert, select, update on table public.oauth_flows to novax_definer;
+grant select on table public.oauth_flows to novax_backup;
+alter table public.oauth_flows enable row level security;
+alter table public.oauth_flows force row level security;
+comment on column public.oauth_flows.flow_hash is 'SHA-256 of the secret that the browser which began it must bring back.';
+comment on column public.oauth_flows.secrets_ciphertext is 'State, nonce and code verifier, sealed by the application under the key named in key_id, bound to this row.';
+comment on column public.oauth_flows.link_user_id is 'The signed-in person who adds the provider to their account; null for a sign-in.';
+CREATE INDEX idx_oauth_flows_expires_at ON public.oauth_flows USING btree (expires_at);
+CREATE UNIQUE INDEX idx_oauth_flows_flow_hash ON public.oauth_flows USING btree (flow_hash);
+CREATE INDEX idx_oauth_flows_link_user_id ON public.oauth_flows USING btree (link_user_id);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.oauth_flows FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+
+create table public.one_time_tokens (
+  id uuid default gen_random_uuid() not null,
+  user_id uuid not null,
+  mail_id uuid not null,
+  purpose character varying not null,
+  email_normalized character varying not null,
+  token_hash bytea not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint one_time_tokens_pkey PRIMARY KEY (id),
+  constraint fk_one_time_tokens_mail FOREIGN KEY (mail_id) REFERENCES public.mails(id) ON DELETE CASCADE,
+  constraint fk_one_time_tokens_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE,
+  constraint ck_one_time_tokens_purpose CHECK (((purpose)::text = ANY ((ARRAY['verify-email'::character varying, 'reset-password'::character varying])::text[]))),
+  constraint ck_one_time_tokens_token_hash CHECK ((octet_length(token_hash) = 32))
+);
+alter table public.one_time_tokens owner to novax_owner;
+comment on table public.one_time_tokens is 'Secrets that were mailed, by their hashes; they go with the mail they came in.';
+grant delete, insert, select, update on table public.one_time_tokens to novax_definer;
+grant select on table public.one_time_tokens to novax_backup;
+alter table public.one_time_tokens enable row level security;
+alter table public.one_time_tokens force row level security;
+comment on column public.one_time_tokens.email_normalized is 'The address that the secret proves: it opens nothing once the account has another.';
+comment on column public.one_time_tokens.token_hash is 'SHA-256 of the secret; whoever sends the mail makes it and forgets it.';
+comment on column public.one_time_tokens.used_at is 'When it was used, or ended by the use of another; it opens nothing from then on.';
+CREATE INDEX idx_one_time_tokens_mail_id ON public.one_time_tokens USING btree (mail_id);
+CREATE UNIQUE INDEX idx_one_time_tokens_token_hash ON public.one_time_tokens USING btree (token_hash);
+CREATE INDEX idx_one_time_tokens_user_id_created_at ON public.one_time_tokens USING btree (user_id, created_at);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.one_time_tokens FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 
 create table public.org_members (
   id uuid default gen_random_uuid() not null,
@@ -1567,18 +1749,21 @@ create table public.org_members (
 alter table public.org_members owner to novax_owner;
 comment on table public.org_members is 'Who belongs to which organization, and as what. The truth behind app.memberships.';
 grant delete, insert, select on table public.org_members to novax_api;
-grant insert, select on table public.org_members to novax_definer;
+grant delete, insert, select on table public.org_members to novax_definer;
 grant select on table public.org_members to novax_backup;
 grant select on table public.org_members to novax_readonly;
 grant select on table public.org_members to novax_worker;
 alter table public.org_members enable row level security;
 alter table public.org_members force row level security;
 grant update (role) on public.org_members to novax_api;
+grant update (role) on public.org_members to novax_definer;
 comment on column public.org_members.version is 'Rises with every change of role; orders this membership''s events.';
 grant update (version) on public.org_members to novax_api;
+grant update (version) on public.org_members to novax_definer;
 CREATE UNIQUE INDEX idx_org_members_org_id_user_id ON public.org_members USING btree (org_id, user_id);
 CREATE UNIQUE INDEX idx_org_members_user_id_org_id ON public.org_members USING btree (user_id, org_id);
 CREATE CONSTRAINT TRIGGER check_owner AFTER DELETE OR UPDATE OF org_id, user_id, role ON public.org_members DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
+CREATE TRIGGER end_membership AFTER DELETE ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.end_membership();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 CREATE TRIGGER sync_membership AFTER INSERT OR DELETE OR UPDATE OF org_id, user_id, role ON public.org_members FOR EACH ROW EXECUTE FUNCTION private.sync_membership();
 create policy org_members_delete_novax_api on public.org_members as permissive for delete to novax_api
@@ -1661,7 +1846,7 @@ create table public.organizations (
 );
 alter table public.organizations owner to novax_owner;
 comment on table public.organizations is 'A tenant. Everything with an org_id belongs to exactly one.';
-grant insert, select on table public.organizations to novax_definer;
+grant insert, select, update on table public.organizations to novax_definer;
 grant select on table public.organizations to novax_api;
 grant select on table public.organizations to novax_backup;
 grant select on table public.organizations to novax_readonly;
@@ -1716,6 +1901,7 @@ create table public.person_keys (
 alter table public.person_keys owner to novax_owner;
 comment on table public.person_keys is 'The key that seals one person''s fields in audit snapshots. Erasing a person destroys the key; the audit rows and their seals stay.';
 grant insert, select on table public.person_keys to novax_api;
+grant insert, select, update on table public.person_keys to novax_definer;
 grant select on table public.person_keys to novax_backup;
 alter table public.person_keys enable row level security;
 alter table public.person_keys force row level security;
@@ -1723,6 +1909,7 @@ comment on column public.person_keys.wrapped_key is 'Data key wrapped under the 
 grant update (wrapped_key) on public.person_keys to novax_api;
 grant update (destroyed_at) on public.person_keys to novax_api;
 CREATE UNIQUE INDEX idx_person_keys_user_id ON public.person_keys USING btree (user_id);
+CREATE TRIGGER keep_key_destroyed BEFORE UPDATE ON public.person_keys FOR EACH ROW WHEN ((old.destroyed_at IS NOT NULL)) EXECUTE FUNCTION private.keep_key_destroyed();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.person_keys FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy person_keys_insert_novax_api on public.person_keys as permissive for insert to novax_api
   with check ((user_id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -1805,11 +1992,13 @@ create table public.recovery_codes (
   constraint fk_recovery_codes_user FOREIGN KEY (user_id) REFERENCES public.users(id)
 );
 alter table public.recovery_codes owner to novax_owner;
-comment on table public.recovery_codes is 'One-time codes that stand in for a lost factor; hashed like passwords.';
+comment on table public.recovery_codes is 'One-time codes that stand in for a lost factor; they go with it.';
 grant delete, insert, select on table public.recovery_codes to novax_api;
+grant delete, select on table public.recovery_codes to novax_definer;
 grant select on table public.recovery_codes to novax_backup;
 alter table public.recovery_codes enable row level security;
 alter table public.recovery_codes force row level security;
+comment on column public.recovery_codes.code_hash is 'Hex SHA-256: a code is random, of 74 bits, so that a slow hash would protect nothing more.';
 grant update (used_at) on public.recovery_codes to novax_api;
 CREATE INDEX idx_recovery_codes_user_id ON public.recovery_codes USING btree (user_id);
 create policy recovery_codes_delete_novax_api on public.recovery_codes as permissive for delete to novax_api
@@ -1841,7 +2030,7 @@ create table public.refresh_tokens (
 );
 alter table public.refresh_tokens owner to novax_owner;
 comment on table public.refresh_tokens is 'One-time refresh tokens. Every rotation adds a row to the family; using a rotated one again revokes family and session.';
-grant insert, select, update on table public.refresh_tokens to novax_definer;
+grant delete, insert, select, update on table public.refresh_tokens to novax_definer;
 grant select on table public.refresh_tokens to novax_backup;
 alter table public.refresh_tokens enable row level security;
 alter table public.refresh_tokens force row level security;
@@ -1965,6 +2154,7 @@ grant select (revoked_reason) on public.sessions to novax_api;
 grant select (created_at) on public.sessions to novax_api;
 grant select (created_at) on public.sessions to novax_worker;
 grant select (updated_at) on public.sessions to novax_api;
+CREATE INDEX idx_sessions_revoked_at ON public.sessions USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE UNIQUE INDEX idx_sessions_sid_hash ON public.sessions USING btree (sid_hash);
 CREATE INDEX idx_sessions_user_id_created_at ON public.sessions USING btree (user_id, created_at);
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
@@ -2103,6 +2293,7 @@ create table public.totp_factors (
 alter table public.totp_factors owner to novax_owner;
 comment on table public.totp_factors is 'Time-based one-time password factors (RFC 6238).';
 grant delete, insert, select, update on table public.totp_factors to novax_api;
+grant delete, select on table public.totp_factors to novax_definer;
 grant select on table public.totp_factors to novax_backup;
 alter table public.totp_factors enable row level security;
 alter table public.totp_factors force row level security;
@@ -2134,14 +2325,11 @@ create table public.usage_samples (
 ) partition by RANGE (sampled_at);
 alter table public.usage_samples owner to novax_owner;
 comment on table public.usage_samples is 'What an organization used, over time. No runtime role reads it: private.usage_for_current_org does. May be a hypertable.';
-grant insert on table public.usage_samples to novax_worker;
+grant insert, select on table public.usage_samples to novax_definer;
 grant select on table public.usage_samples to novax_backup;
-grant select on table public.usage_samples to novax_definer;
 alter table public.usage_samples enable row level security;
 alter table public.usage_samples force row level security;
 CREATE INDEX idx_usage_samples_org_id_metric_sampled_at ON ONLY public.usage_samples USING btree (org_id, metric, sampled_at);
-create policy usage_samples_insert_novax_worker on public.usage_samples as permissive for insert to novax_worker
-  with check ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
 -- partition public.usage_samples_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
 -- monthly partitions public.usage_samples_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
 
@@ -2205,6 +2393,7 @@ grant select (email_verified_at) on public.users to novax_readonly;
 grant select (email_verified_at) on public.users to novax_worker;
 CREATE UNIQUE INDEX idx_users_email_normalized ON public.users USING btree (email_normalized) WHERE ((status)::text <> 'deleted'::text);
 CREATE UNIQUE INDEX idx_users_username_normalized ON public.users USING btree (username_normalized) WHERE ((status)::text <> 'deleted'::text);
+CREATE TRIGGER end_sessions_of_inactive AFTER UPDATE OF status ON public.users FOR EACH ROW WHEN ((((old.status)::text = 'active'::text) AND ((new.status)::text <> 'active'::text))) EXECUTE FUNCTION private.end_sessions_of_inactive();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy users_select_novax_api on public.users as permissive for select to novax_api
   using ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -2407,40 +2596,82 @@ grant execute on function ai.replace_embeddings(p_source_type character varying,
 grant execute on function ai.replace_embeddings(p_source_type character varying, p_source_id uuid, p_model_id smallint, p_chunks jsonb) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.accept_invitation(p_token_hash bytea, p_user_id uuid)
- RETURNS TABLE(outcome character varying, org_id uuid, role character varying)
+ RETURNS TABLE(outcome character varying, invitation_id uuid, org_id uuid, member_id uuid, role character varying, previous_role character varying, version integer, verified boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 #variable_conflict use_column
 declare
+  v_weakest_first constant varchar[] := '{viewer,member,admin,owner}';
   v_invitation public.invitations;
+  v_member public.org_members;
+  v_previous_role varchar;
+  v_joined boolean;
+  v_verified boolean;
 begin
   perform private.require_self(p_user_id);
   select i.* into v_invitation from public.invitations i where i.token_hash = p_token_hash for update;
-  if not found then
-    return query select 'unknown'::varchar, null::uuid, null::varchar;
-    return;
-  end if;
-  -- Whoever holds the mail holds the token; it is still meant for one address.
-  if v_invitation.status <> 'pending' or v_invitation.expires_at <= clock_timestamp()
+  -- Whoever holds the mail holds the token; it is still meant for one address, and for as long as the organization lets that address in.
+  if not found
     or not exists (
       select from public.users u
       where u.id = p_user_id and u.status = 'active' and u.email_normalized = v_invitation.email_normalized
     )
-    or not exists (select from public.organizations o where o.id = v_invitation.org_id and o.status = 'active') then
-    return query select 'expired'::varchar, null::uuid, null::varchar;
+    or not exists (
+      select from public.organizations o
+      where o.id = v_invitation.org_id and o.status = 'active'
+        and private.domain_allowed(o.allowed_domains, v_invitation.email_normalized)
+    ) then
+    return;
+  end if;
+  if v_invitation.status = 'accepted' and v_invitation.accepted_by_id = p_user_id then
+    return query
+      select 'repeated'::varchar, v_invitation.id, m.org_id, m.id, m.role, m.role, m.version, false
+      from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id;
+    return;
+  end if;
+  if v_invitation.status <> 'pending' or v_invitation.expires_at <= clock_timestamp() then
     return;
   end if;
   insert into public.org_members (org_id, user_id, role) values (v_invitation.org_id, p_user_id, v_invitation.role)
   on conflict (org_id, user_id) do nothing;
-  update public.invitations set status = 'accepted', accepted_at = clock_timestamp(), accepted_by_id = p_user_id where id = v_invitation.id;
-  return query select 'accepted'::varchar, m.org_id, m.role from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id;
+  v_joined := found;
+  select m.* into strict v_member from public.org_members m where m.org_id = v_invitation.org_id and m.user_id = p_user_id for update;
+  v_previous_role := v_member.role;
+  if array_position(v_weakest_first, v_invitation.role) > array_position(v_weakest_first, v_member.role) then
+    update public.org_members m set role = v_invitation.role, version = m.version + 1 where m.id = v_member.id returning m.* into v_member;
+  end if;
+  update public.invitations i set status = 'accepted', accepted_at = clock_timestamp(), accepted_by_id = p_user_id where i.id = v_invitation.id;
+  -- The token came by mail to this very address.
+  update public.users u set email_verified_at = clock_timestamp() where u.id = p_user_id and u.email_verified_at is null;
+  v_verified := found;
+  return query
+    select case when v_joined then 'joined' when v_previous_role <> v_member.role then 'raised' else 'member' end::varchar,
+      v_invitation.id, v_member.org_id, v_member.id, v_member.role, v_previous_role, v_member.version, v_verified;
 end
 $function$;
 alter function private.accept_invitation(p_token_hash bytea, p_user_id uuid) owner to novax_definer;
-comment on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) is 'Redeems an invitation for oneself, once: accepted, expired (also: withdrawn, used, meant for another address) or unknown.';
+comment on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) is 'Redeems an invitation for oneself: joined, raised (a member who had a weaker role), member (nothing to gain) or repeated. No row for a token that is unknown, withdrawn, used, overdue, or meant for another address, and while the organization is not active.';
 grant execute on function private.accept_invitation(p_token_hash bytea, p_user_id uuid) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying)
+ RETURNS TABLE(wrapped_key bytea, key_id character varying)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  insert into public.person_keys (user_id, wrapped_key, key_id) values (p_user_id, p_wrapped_key, p_key_id)
+  on conflict (user_id) do nothing;
+  return query select k.wrapped_key, k.key_id from public.person_keys k where k.user_id = p_user_id;
+end
+$function$;
+alter function private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying) owner to novax_definer;
+comment on function private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying) is 'Stores a person''s key unless there is one, and answers the one that counts.';
+grant execute on function private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying) to novax_api;
+grant execute on function private.add_person_key(p_user_id uuid, p_wrapped_key bytea, p_key_id character varying) to novax_worker;
 
 CREATE OR REPLACE PROCEDURE private.add_policies(IN p_table regclass, IN p_role name, IN p_commands character varying[], IN p_condition text, IN p_check text DEFAULT NULL::text)
  LANGUAGE plpgsql
@@ -2477,13 +2708,145 @@ AS $function$
   select k.id, k.org_id, k.creator_id, u.status, k.scopes, k.status, k.expires_at
   from public.api_keys k
   join public.users u on u.id = k.creator_id
+  join app.memberships m on m.user_id = k.creator_id and m.org_id = k.org_id
+  join public.organizations o on o.id = k.org_id and o.status = 'active'
   where k.key_hash = p_key_hash
 $function$;
 alter function private.api_key_by_hash(p_key_hash bytea) owner to novax_definer;
-comment on function private.api_key_by_hash(p_key_hash bytea) is 'The key behind a secret. The caller decides: active key, active creator, not expired.';
+comment on function private.api_key_by_hash(p_key_hash bytea) is 'The key behind a secret, while its creator is a member of its active organization. The caller decides: active key, active creator, not expired.';
 grant execute on function private.api_key_by_hash(p_key_hash bytea) to novax_api;
 
-CREATE OR REPLACE FUNCTION private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb DEFAULT NULL::jsonb, p_new_value jsonb DEFAULT NULL::jsonb, p_ip_address inet DEFAULT NULL::inet, p_request_id character varying DEFAULT NULL::character varying)
+CREATE OR REPLACE FUNCTION private.audit_heads()
+ RETURNS TABLE(id uuid, chain character varying, seal_no bigint, epoch integer, hash bytea, signature bytea, key_id character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select distinct on (s.chain) s.id, s.chain, s.seal_no, s.epoch, s.hash, s.signature, s.key_id
+  from public.audit_seals s
+  order by s.chain, s.seal_no desc
+$function$;
+alter function private.audit_heads() owner to novax_definer;
+comment on function private.audit_heads() is 'The last seal of every chain.';
+grant execute on function private.audit_heads() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_horizon_now()
+ RETURNS TABLE(epoch integer, next_xact xid8, prior_epoch integer, prior_xact xid8)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select h.epoch, h.next_xact, h.prior_epoch, h.prior_xact from public.audit_horizon h $function$;
+alter function private.audit_horizon_now() owner to novax_definer;
+comment on function private.audit_horizon_now() is 'The horizon, for whoever checks the seals.';
+grant execute on function private.audit_horizon_now() to novax_api;
+grant execute on function private.audit_horizon_now() to novax_backup;
+grant execute on function private.audit_horizon_now() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_row_hash(p_row public.audit_log)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select sha256(convert_to(jsonb_build_array(
+    p_row.id, p_row.org_id, p_row.actor_type, p_row.actor_id, p_row.api_key_id, p_row.action, p_row.entity_type, p_row.entity_id,
+    p_row.old_value, p_row.new_value, p_row.ip_address::text, p_row.request_id, p_row.sealed,
+    (extract(epoch from p_row.created_at) * 1000000)::bigint, p_row.epoch, p_row.xact_id::text
+  )::text, 'UTF8'))
+$function$;
+alter function private.audit_row_hash(p_row public.audit_log) owner to novax_definer;
+comment on function private.audit_row_hash(p_row public.audit_log) is 'SHA-256 over a canonical text of every column of an audit row: the text of jsonb does not depend on settings.';
+grant execute on function private.audit_row_hash(p_row public.audit_log) to novax_api;
+grant execute on function private.audit_row_hash(p_row public.audit_log) to novax_backup;
+grant execute on function private.audit_row_hash(p_row public.audit_log) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_settled(p_limit integer)
+ RETURNS TABLE(org_id uuid, epoch integer, from_xact text, to_xact text, ids character varying[], hashes bytea, last_seal_no bigint, last_hash bytea)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_horizon public.audit_horizon;
+  v_epoch integer;
+  v_from xid8;
+  v_to xid8;
+  v_cut xid8;
+begin
+  -- One sealer at a time; the others have nothing to do.
+  if not pg_try_advisory_xact_lock(hashtextextended('private.audit_seals', 0)) then
+    return;
+  end if;
+  -- Taken before the rows are looked at: the next statement's snapshot sees all that these transactions have left.
+  v_to := pg_snapshot_xmin(pg_current_snapshot());
+  select * into v_horizon from public.audit_horizon;
+  v_epoch := v_horizon.epoch;
+  v_from := v_horizon.next_xact;
+  if v_horizon.prior_epoch is not null then
+    select a.epoch into v_epoch from public.audit_log a
+    where (a.epoch, a.xact_id) >= (v_horizon.prior_epoch, v_horizon.prior_xact) and a.epoch < v_horizon.epoch
+    order by a.epoch, a.xact_id limit 1;
+    if found then
+      -- What a restore brought is settled, whatever its numbers.
+      v_from := case when v_epoch = v_horizon.prior_epoch then v_horizon.prior_xact else '0' end;
+      v_to := '18446744073709551615';
+    else
+      v_epoch := v_horizon.epoch;
+      update public.audit_horizon set prior_epoch = null, prior_xact = null;
+    end if;
+  end if;
+  -- As many whole transactions as hold `p_limit` rows, and one at least.
+  select a.xact_id into v_cut from public.audit_log a
+  where a.epoch = v_epoch and a.xact_id >= v_from and a.xact_id < v_to
+  order by a.xact_id offset p_limit limit 1;
+  if found then
+    if exists (select from public.audit_log a where a.epoch = v_epoch and a.xact_id >= v_from and a.xact_id < v_cut) then
+      v_to := v_cut;
+    else
+      select coalesce(min(a.xact_id), v_to) into v_to from public.audit_log a
+      where a.epoch = v_epoch and a.xact_id > v_cut and a.xact_id < v_to;
+    end if;
+  end if;
+  return query
+  select b.org_id, v_epoch, v_from::text, v_to::text, b.ids, b.hashes, coalesce(s.seal_no, 0), coalesce(s.hash, decode(repeat('00', 32), 'hex'))
+  from (
+    select a.org_id, array_agg(a.id::varchar order by a.id) as ids, string_agg(private.audit_row_hash(a), ''::bytea order by a.id) as hashes
+    from public.audit_log a
+    where a.epoch = v_epoch and a.xact_id >= v_from and a.xact_id < v_to
+    group by a.org_id
+  ) b
+  left join lateral (
+    select t.seal_no, t.hash from public.audit_seals t
+    where t.chain = coalesce(b.org_id::text, 'system')
+    order by t.seal_no desc limit 1
+  ) s on true;
+end
+$function$;
+alter function private.audit_settled(p_limit integer) owner to novax_definer;
+comment on function private.audit_settled(p_limit integer) is 'Rows that no seal covers and no transaction can add to any more, one line per chain, about p_limit rows in all; none while another sealer is at work.';
+grant execute on function private.audit_settled(p_limit integer) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_state()
+ RETURNS TABLE(epoch integer, next_xact text, prior_epoch integer, prior_xact text, anchored_at timestamp with time zone, pending bigint, lag_seconds double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select h.epoch, h.next_xact::text, h.prior_epoch, h.prior_xact::text, h.anchored_at, p.pending,
+         greatest(coalesce(extract(epoch from clock_timestamp() - p.oldest), 0), 0)::double precision
+  from public.audit_horizon h
+  cross join lateral (
+    select count(*) as pending, min(a.created_at) as oldest from public.audit_log a
+    where a.epoch = h.epoch and a.xact_id >= h.next_xact
+       or a.epoch < h.epoch and (a.epoch, a.xact_id) >= (h.prior_epoch, h.prior_xact)
+  ) p
+$function$;
+alter function private.audit_state() owner to novax_definer;
+comment on function private.audit_state() is 'How far all chains are sealed, how many rows wait and for how long.';
+grant execute on function private.audit_state() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb DEFAULT NULL::jsonb, p_new_value jsonb DEFAULT NULL::jsonb, p_ip_address inet DEFAULT NULL::inet, p_request_id character varying DEFAULT NULL::character varying, p_sealed jsonb DEFAULT NULL::jsonb)
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -2491,14 +2854,42 @@ CREATE OR REPLACE FUNCTION private.audit_system(p_actor_type character varying, 
 AS $function$
 begin
   perform private.require_actor(p_actor_type, p_actor_id, p_entity_id);
-  insert into public.audit_log (org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, new_value, ip_address, request_id)
-  values (null, p_actor_type, p_actor_id, p_action, p_entity_type, p_entity_id, p_old_value, p_new_value, p_ip_address, p_request_id);
+  insert into public.audit_log (
+    org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, new_value, ip_address, request_id, sealed
+  )
+  values (
+    null, p_actor_type, p_actor_id, p_action, p_entity_type, p_entity_id, p_old_value, p_new_value,
+    network(set_masklen(p_ip_address, case family(p_ip_address) when 4 then 24 else 48 end)), p_request_id, p_sealed
+  );
 end
 $function$;
-alter function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) owner to novax_definer;
-comment on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) is 'An audit row without organization: accounts, sessions, the platform itself.';
-grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) to novax_api;
-grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying) to novax_worker;
+alter function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) owner to novax_definer;
+comment on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) is 'An audit row without organization: accounts, sessions, the platform itself. Of the address it keeps the network.';
+grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) to novax_api;
+grant execute on function private.audit_system(p_actor_type character varying, p_actor_id uuid, p_action character varying, p_entity_type character varying, p_entity_id uuid, p_old_value jsonb, p_new_value jsonb, p_ip_address inet, p_request_id character varying, p_sealed jsonb) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_link_user_id is not null then
+    perform private.require_self(p_link_user_id);
+  end if;
+  -- Whoever begins sweeps more than they leave, so that abandoned ones cannot pile up.
+  delete from public.oauth_flows
+  where id in (
+    select f.id from public.oauth_flows f where f.expires_at <= clock_timestamp() order by f.expires_at limit 100 for update skip locked
+  );
+  insert into public.oauth_flows (id, flow_hash, provider, secrets_ciphertext, key_id, link_user_id, expires_at)
+  values (p_id, p_flow_hash, p_provider, p_secrets_ciphertext, p_key_id, p_link_user_id, p_expires_at);
+end
+$function$;
+alter function private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone) owner to novax_definer;
+comment on function private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone) is 'Keeps a sign-in until it comes back, and removes some that never did; for linking, of oneself alone.';
+grant execute on function private.begin_oauth_flow(p_id uuid, p_flow_hash bytea, p_provider character varying, p_secrets_ciphertext bytea, p_key_id character varying, p_link_user_id uuid, p_expires_at timestamp with time zone) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.change_password(p_user_id uuid, p_password_hash character varying)
  RETURNS boolean
@@ -2569,6 +2960,29 @@ $function$;
 alter function private.co_members(p_org_id uuid) owner to novax_definer;
 comment on function private.co_members(p_org_id uuid) is 'The members of an organization one belongs to; nothing for anyone else.';
 grant execute on function private.co_members(p_org_id uuid) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.confirm_password(p_user_id uuid, p_verified_hash character varying, p_new_hash character varying)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_self(p_user_id);
+  -- Held until the session is there: a reset that comes between would not see it and let it live.
+  perform from public.users u where u.id = p_user_id and u.status = 'active' and u.password_hash = p_verified_hash for no key update;
+  if not found then
+    return false;
+  end if;
+  if p_new_hash is not null then
+    update public.users set password_hash = p_new_hash where id = p_user_id;
+  end if;
+  return true;
+end
+$function$;
+alter function private.confirm_password(p_user_id uuid, p_verified_hash character varying, p_new_hash character varying) owner to novax_definer;
+comment on function private.confirm_password(p_user_id uuid, p_verified_hash character varying, p_new_hash character varying) is 'True while the password that was verified is still the person''s, until the end of the transaction; stores it hashed anew when a new hash is given.';
+grant execute on function private.confirm_password(p_user_id uuid, p_verified_hash character varying, p_new_hash character varying) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.count_embeddings()
  RETURNS trigger
@@ -2658,14 +3072,16 @@ begin
   if private.current_user_id() is not null then
     perform private.require_self(p_user_id);
   end if;
-  insert into public.sessions (id, sid_hash, user_id, ip_address, user_agent, idle_expires_at, absolute_expires_at)
-  select coalesce(p_id, gen_random_uuid()), p_sid_hash, u.id, p_ip_address, p_user_agent, least(p_idle_expires_at, p_absolute_expires_at), p_absolute_expires_at
-  from public.users u
-  where u.id = p_user_id and u.status = 'active'
-  returning id into v_id;
-  if v_id is null then
+  perform from public.users u where u.id = p_user_id and u.status = 'active' for share;
+  if not found then
     raise exception 'no active user' using errcode = 'insufficient_privilege';
   end if;
+  insert into public.sessions (id, sid_hash, user_id, ip_address, user_agent, idle_expires_at, absolute_expires_at)
+  values (
+    coalesce(p_id, gen_random_uuid()), p_sid_hash, p_user_id, p_ip_address, p_user_agent,
+    least(p_idle_expires_at, p_absolute_expires_at), p_absolute_expires_at
+  )
+  returning id into v_id;
   return v_id;
 end
 $function$;
@@ -2681,6 +3097,42 @@ CREATE OR REPLACE FUNCTION private.current_user_id()
 AS $function$ select nullif(current_setting('app.current_user_id', true), '')::uuid $function$;
 alter function private.current_user_id() owner to novax_definer;
 comment on function private.current_user_id() is 'app.current_user_id, or null.';
+
+CREATE OR REPLACE FUNCTION private.domain_allowed(p_allowed character varying[], p_email_normalized character varying)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(
+    cardinality(p_allowed) = 0
+    -- A quoted local part may hold an @ of its own: the domain stands after the last one.
+    or (p_email_normalized like '%_@_%' and split_part(p_email_normalized, '@', -1) = any (p_allowed)),
+    false
+  )
+$function$;
+alter function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) owner to novax_definer;
+comment on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) is 'True when the list is empty or holds exactly the domain of this lower-case address: no subdomains, no patterns. Whether the address was verified is the caller''s to ask.';
+grant execute on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.end_membership()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update public.api_keys k set status = 'revoked', revoked_at = now()
+  where k.org_id = old.org_id and k.creator_id = old.user_id and k.status = 'active';
+  update public.invitations i set status = 'revoked'
+  from public.users u
+  where u.id = old.user_id and i.org_id = old.org_id and i.email_normalized = u.email_normalized and i.status = 'pending';
+  return null;
+end
+$function$;
+alter function private.end_membership() owner to novax_definer;
+comment on function private.end_membership() is 'Whoever stops being a member, however it comes about, loses the keys they made there and any offer to come back that still stands.';
+grant execute on function private.end_membership() to novax_owner;
 
 CREATE OR REPLACE FUNCTION private.end_memberships()
  RETURNS trigger
@@ -2703,6 +3155,29 @@ alter function private.end_memberships() owner to novax_definer;
 comment on function private.end_memberships() is 'Takes the memberships that policies read away with a deleted organization, and brings them back with a restored one.';
 grant execute on function private.end_memberships() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.end_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying)
+ RETURNS SETOF bytea
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_session record;
+begin
+  for v_session in
+    select s.id, s.sid_hash from public.sessions s
+    where s.user_id = p_user_id and s.revoked_at is null and s.id is distinct from p_keep_session_id
+    order by s.id
+  loop
+    if private.end_session(v_session.id, p_reason) then
+      return next v_session.sid_hash;
+    end if;
+  end loop;
+end
+$function$;
+alter function private.end_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying) owner to novax_definer;
+comment on function private.end_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying) is 'Ends the sessions of a person, but one when it is named; answers their hashes. For the functions of this file; no role may call it.';
+
 CREATE OR REPLACE FUNCTION private.end_session(p_session_id uuid, p_reason character varying)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2712,7 +3187,7 @@ AS $function$
 declare
   v_ended boolean;
 begin
-  update public.sessions set revoked_at = now(), revoked_reason = p_reason where id = p_session_id and revoked_at is null;
+  update public.sessions set revoked_at = clock_timestamp(), revoked_reason = p_reason where id = p_session_id and revoked_at is null;
   v_ended := found;
   update public.refresh_tokens set status = 'revoked' where session_id = p_session_id and status = 'active';
   return v_ended;
@@ -2720,6 +3195,21 @@ end
 $function$;
 alter function private.end_session(p_session_id uuid, p_reason character varying) owner to novax_definer;
 comment on function private.end_session(p_session_id uuid, p_reason character varying) is 'Revokes a session and its live refresh tokens. For the functions of this file; no role may call it.';
+
+CREATE OR REPLACE FUNCTION private.end_sessions_of_inactive()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.end_session(s.id, 'user_' || new.status) from public.sessions s where s.user_id = new.id and s.revoked_at is null;
+  return null;
+end
+$function$;
+alter function private.end_sessions_of_inactive() owner to novax_definer;
+comment on function private.end_sessions_of_inactive() is 'Ends every session of a person who is no longer active, in the transaction that says so.';
+grant execute on function private.end_sessions_of_inactive() to novax_owner;
 
 CREATE OR REPLACE FUNCTION private.ensure_embedding_model(p_name character varying, p_provider character varying, p_dims smallint, p_threshold real DEFAULT NULL::real)
  RETURNS smallint
@@ -2847,6 +3337,91 @@ comment on function private.ensure_partitions(p_months_ahead integer) is 'Makes 
 grant execute on function private.ensure_partitions(p_months_ahead integer) to novax_migrator;
 grant execute on function private.ensure_partitions(p_months_ahead integer) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.erase_person(p_user_id uuid, p_request_id character varying DEFAULT NULL::character varying)
+ RETURNS TABLE(outcome character varying, organizations character varying[])
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_user public.users;
+  v_email varchar := 'erased-' || p_user_id || '@erased.invalid';
+  v_owned varchar[];
+  v_organization public.organizations;
+begin
+  perform private.require_self(p_user_id);
+  select u.* into v_user from public.users u where u.id = p_user_id and u.status <> 'deleted' for update;
+  if not found then
+    return query select 'unknown'::varchar, null::varchar[];
+    return;
+  end if;
+  -- Held, so that nobody joins between the question and the answer.
+  perform from public.organizations o where o.owner_id = p_user_id and o.status <> 'deleted' order by o.id for update;
+  select array_agg(o.name order by o.name) into v_owned
+  from public.organizations o
+  where o.owner_id = p_user_id and o.status <> 'deleted'
+    and exists (select from public.org_members m where m.org_id = o.id and m.user_id <> p_user_id);
+  if v_owned is not null then
+    return query select 'owns'::varchar, v_owned;
+    return;
+  end if;
+
+  for v_organization in
+    update public.organizations o set status = 'deleted', version = o.version + 1
+    where o.owner_id = p_user_id and o.status <> 'deleted'
+    returning o.*
+  loop
+    insert into public.audit_log (org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, request_id)
+    values (v_organization.id, 'user', p_user_id, 'delete', 'organizations', v_organization.id, jsonb_build_object('reason', 'its only member was erased'), p_request_id);
+    insert into public.events (event_id, org_id, event_type, aggregate_type, aggregate_id, aggregate_version, schema_version, payload, actor_type, actor_id, request_id)
+    values (
+      gen_random_uuid(), v_organization.id, 'organization.deleted', 'organization', v_organization.id, v_organization.version, 1,
+      jsonb_build_object('organizationId', v_organization.id), 'user', p_user_id, p_request_id
+    );
+  end loop;
+
+  -- Before the address is gone: a membership that ends withdraws the offers that stand to it. An owner stays named in what was deleted.
+  delete from public.org_members m
+  where m.user_id = p_user_id
+    and not exists (select from public.organizations o where o.id = m.org_id and o.owner_id = p_user_id);
+  update public.api_keys k set status = 'revoked', revoked_at = now() where k.creator_id = p_user_id and k.status = 'active';
+  update public.invitations i set status = 'revoked' where i.inviter_id = p_user_id and i.status = 'pending';
+  delete from public.mails l
+  where l.user_id = p_user_id or l.email_normalized = v_user.email_normalized
+    or l.invitation_id in (select i.id from public.invitations i where i.accepted_by_id = p_user_id);
+  update public.invitations i
+  set email = v_email, email_normalized = v_email, status = case when i.status = 'pending' then 'revoked' else i.status end
+  where i.email_normalized = v_user.email_normalized or i.accepted_by_id = p_user_id;
+
+  update public.users u
+  set status = 'deleted', email = v_email, email_normalized = v_email, email_verified_at = null, password_hash = '!', profile_metadata = '{}',
+      username = 'erased-' || right(p_user_id::text, 12), username_normalized = 'erased-' || right(p_user_id::text, 12)
+  where u.id = p_user_id;
+  -- The trigger on the status has ended them; where from and with what goes as well.
+  delete from public.refresh_tokens t where t.session_id in (select s.id from public.sessions s where s.user_id = p_user_id);
+  update public.sessions s
+  set ip_address = null, user_agent = null, revoked_at = coalesce(s.revoked_at, clock_timestamp()), revoked_reason = coalesce(s.revoked_reason, 'user_deleted')
+  where s.user_id = p_user_id;
+  delete from public.oauth_flows f where f.link_user_id = p_user_id;
+  delete from public.oauth_accounts a where a.user_id = p_user_id;
+  delete from public.totp_factors f where f.user_id = p_user_id;
+  delete from public.recovery_codes c where c.user_id = p_user_id;
+  delete from public.one_time_tokens t where t.user_id = p_user_id;
+  delete from public.notification_preferences p where p.user_id = p_user_id;
+  delete from public.notifications n where n.user_id = p_user_id;
+  delete from public.idempotency_keys k where k.user_id = p_user_id;
+
+  update public.person_keys k set wrapped_key = null, destroyed_at = now() where k.user_id = p_user_id and k.destroyed_at is null;
+  -- Whoever had no key gets none any more.
+  insert into public.person_keys (user_id, key_id, destroyed_at) values (p_user_id, 'none', now()) on conflict (user_id) do nothing;
+  insert into public.erasures (user_id) values (p_user_id) on conflict (user_id) do nothing;
+  return query select 'erased'::varchar, null::varchar[];
+end
+$function$;
+alter function private.erase_person(p_user_id uuid, p_request_id character varying) owner to novax_definer;
+comment on function private.erase_person(p_user_id uuid, p_request_id character varying) is 'Erases oneself: erased; owns (and what: organizations with other members must be handed over first); or unknown. What one wrote stays, with an author who has no name.';
+grant execute on function private.erase_person(p_user_id uuid, p_request_id character varying) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying DEFAULT NULL::character varying, p_traceparent character varying DEFAULT NULL::character varying, p_causation_id uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT now())
  RETURNS void
  LANGUAGE plpgsql
@@ -2869,6 +3444,161 @@ alter function private.event_system(p_event_id uuid, p_event_type character vary
 comment on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) is 'An outbox row without organization, such as user.registered.';
 grant execute on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) to novax_api;
 grant execute on function private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying, p_traceparent character varying, p_causation_id uuid, p_occurred_at timestamp with time zone) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.export_person(p_section character varying, p_after character varying, p_limit integer)
+ RETURNS TABLE(place character varying, item jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_me uuid := private.current_user_id();
+  v_after uuid := '00000000-0000-0000-0000-000000000000';
+  v_address varchar;
+begin
+  perform private.require_self(v_me);
+  select u.email_normalized into v_address from public.users u where u.id = v_me and u.status = 'active';
+  if not found then
+    raise exception 'no active user' using errcode = 'insufficient_privilege';
+  end if;
+  if p_section <> 'auditTrail' and p_after <> '' then
+    v_after := p_after::uuid;
+  end if;
+
+  case p_section
+  when 'account' then
+    return query select u.id::varchar, jsonb_build_object(
+      'id', u.id, 'email', u.email, 'emailVerifiedAt', u.email_verified_at, 'username', u.username, 'status', u.status,
+      'hasPassword', u.password_hash <> '!', 'profileMetadata', u.profile_metadata, 'createdAt', u.created_at, 'updatedAt', u.updated_at)
+    from public.users u where u.id = v_me;
+  when 'sessions' then
+    return query select s.id::varchar, jsonb_build_object(
+      'id', s.id, 'ipAddress', host(s.ip_address), 'userAgent', s.user_agent, 'createdAt', s.created_at, 'lastSeenAt', s.last_seen_at,
+      'expiresAt', least(s.idle_expires_at, s.absolute_expires_at), 'revokedAt', s.revoked_at, 'revokedReason', s.revoked_reason)
+    from public.sessions s where s.user_id = v_me and s.id > v_after order by s.id limit p_limit;
+  when 'linkedAccounts' then
+    return query select a.id::varchar, jsonb_build_object(
+      'id', a.id, 'provider', a.provider, 'subject', a.subject, 'email', a.email, 'createdAt', a.created_at, 'lastUsedAt', a.last_used_at)
+    from public.oauth_accounts a where a.user_id = v_me and a.id > v_after order by a.id limit p_limit;
+  when 'factors' then
+    return query select f.id::varchar, jsonb_build_object(
+      'id', f.id, 'kind', 'totp', 'status', f.status, 'confirmedAt', f.confirmed_at, 'createdAt', f.created_at,
+      'recoveryCodesLeft', (select count(*) from public.recovery_codes c where c.user_id = v_me and c.used_at is null))
+    from public.totp_factors f where f.user_id = v_me and f.id > v_after order by f.id limit p_limit;
+  when 'apiKeys' then
+    return query select k.id::varchar, jsonb_build_object(
+      'id', k.id, 'organizationId', k.org_id, 'name', k.name, 'prefix', k.prefix, 'scopes', k.scopes, 'status', k.status,
+      'createdAt', k.created_at, 'expiresAt', k.expires_at, 'lastUsedAt', k.last_used_at, 'revokedAt', k.revoked_at)
+    from public.api_keys k where k.creator_id = v_me and k.id > v_after order by k.id limit p_limit;
+  when 'memberships' then
+    return query select m.id::varchar, jsonb_build_object(
+      'id', m.id, 'organizationId', m.org_id, 'organizationName', o.name, 'organizationSlug', o.slug, 'role', m.role, 'joinedAt', m.joined_at)
+    from public.org_members m
+    join public.organizations o on o.id = m.org_id
+    where m.user_id = v_me and o.status <> 'deleted' and m.id > v_after order by m.id limit p_limit;
+  when 'invitations' then
+    return query select i.id::varchar, jsonb_build_object(
+      'id', i.id, 'organizationId', i.org_id, 'organizationName', o.name, 'email', i.email, 'role', i.role, 'status', i.status,
+      'createdAt', i.created_at, 'expiresAt', i.expires_at, 'acceptedAt', i.accepted_at)
+    from public.invitations i
+    join public.organizations o on o.id = i.org_id
+    where (i.email_normalized = v_address or i.accepted_by_id = v_me) and i.id > v_after order by i.id limit p_limit;
+  -- What they wrote belongs to the organization: the words to those who are still in it, the fact to everybody who wrote.
+  when 'documents' then
+    return query select d.id::varchar, jsonb_build_object(
+      'id', d.id, 'organizationId', d.org_id, 'title', d.title, 'status', d.status, 'version', d.version, 'createdAt', d.created_at,
+      'updatedAt', d.updated_at, 'content', case when m.user_id is not null and d.status <> 'deleted' then d.content end)
+    from public.documents d
+    left join app.memberships m on m.org_id = d.org_id and m.user_id = v_me
+    where d.author_id = v_me and d.id > v_after order by d.id limit p_limit;
+  when 'documentVersions' then
+    return query select v.id::varchar, jsonb_build_object(
+      'id', v.id, 'organizationId', v.org_id, 'documentId', v.document_id, 'version', v.version, 'title', v.title, 'writtenAt', v.written_at,
+      'content', case when m.user_id is not null and d.status <> 'deleted' then v.content end)
+    from public.document_versions v
+    join public.documents d on d.org_id = v.org_id and d.id = v.document_id
+    left join app.memberships m on m.org_id = v.org_id and m.user_id = v_me
+    where v.author_id = v_me and v.id > v_after order by v.id limit p_limit;
+  when 'tasks' then
+    return query select t.id::varchar, jsonb_build_object(
+      'id', t.id, 'organizationId', t.org_id, 'title', t.title, 'status', t.status, 'priority', t.priority, 'dueDate', t.due_date,
+      'assignedToMe', t.assignee_id is not distinct from v_me, 'createdByMe', t.creator_id = v_me, 'createdAt', t.created_at,
+      'description', case when m.user_id is not null and t.creator_id = v_me then t.description end)
+    from public.tasks t
+    left join app.memberships m on m.org_id = t.org_id and m.user_id = v_me
+    where (t.creator_id = v_me or t.assignee_id = v_me) and t.id > v_after order by t.id limit p_limit;
+  when 'comments' then
+    return query select c.id::varchar, jsonb_build_object(
+      'id', c.id, 'organizationId', c.org_id, 'documentId', c.document_id, 'taskId', c.task_id, 'status', c.status, 'createdAt', c.created_at,
+      'body', case when m.user_id is not null and c.status <> 'deleted' then c.body end)
+    from public.comments c
+    left join app.memberships m on m.org_id = c.org_id and m.user_id = v_me
+    where c.author_id = v_me and c.id > v_after order by c.id limit p_limit;
+  when 'attachments' then
+    return query select a.id::varchar, jsonb_build_object(
+      'id', a.id, 'organizationId', a.org_id, 'fileName', a.file_name, 'mediaType', a.media_type, 'sizeBytes', a.size_bytes,
+      'status', a.status, 'createdAt', a.created_at,
+      'extractedText', case when m.user_id is not null then a.extracted_text end)
+    from public.attachments a
+    left join app.memberships m on m.org_id = a.org_id and m.user_id = v_me
+    where a.uploader_id = v_me and a.id > v_after order by a.id limit p_limit;
+  when 'notifications' then
+    return query select n.id::varchar, jsonb_build_object(
+      'id', n.id, 'organizationId', n.org_id, 'kind', n.kind, 'status', n.status, 'createdAt', n.created_at, 'readAt', n.read_at,
+      'title', n.title, 'body', case when m.user_id is not null then n.body end)
+    from public.notifications n
+    left join app.memberships m on m.org_id = n.org_id and m.user_id = v_me
+    where n.user_id = v_me and n.id > v_after order by n.id limit p_limit;
+  when 'notificationPreferences' then
+    return query select p.id::varchar, jsonb_build_object('id', p.id, 'kind', p.kind, 'channel', p.channel, 'enabled', p.enabled)
+    from public.notification_preferences p where p.user_id = v_me and p.id > v_after order by p.id limit p_limit;
+  when 'mails' then
+    return query select l.id::varchar, jsonb_build_object(
+      'id', l.id, 'kind', l.kind, 'email', l.email, 'status', l.status, 'createdAt', l.created_at)
+    from public.mails l where (l.user_id = v_me or l.email_normalized = v_address) and l.id > v_after order by l.id limit p_limit;
+  -- Values only of rows about the person: those of an organization's things may tell of others, and are the organization's.
+  when 'auditTrail' then
+    return query select a.id::varchar, jsonb_build_object(
+      'id', a.id, 'organizationId', a.org_id, 'byMe', a.actor_id is not distinct from v_me, 'action', a.action,
+      'entityType', a.entity_type, 'entityId', a.entity_id, 'createdAt', a.created_at,
+      'before', case when a.org_id is null then a.old_value end, 'after', case when a.org_id is null then a.new_value end,
+      'network', case when a.actor_id = v_me then a.ip_address::text end,
+      'address', case when a.actor_id = v_me and a.sealed ? 'ip' then jsonb_build_object('$sealed', a.sealed -> 'ip', 'person', v_me) end)
+    from public.audit_log a
+    where a.id in (
+      select b.id from public.audit_log b where b.actor_id = v_me
+      union all
+      select b.id from public.audit_log b where b.entity_type = 'users' and b.entity_id = v_me
+    ) and a.id > case when p_after = '' then 0 else p_after::bigint end
+    order by a.id limit p_limit;
+  else
+    raise exception 'no section %', p_section using errcode = 'invalid_parameter_value';
+  end case;
+end
+$function$;
+alter function private.export_person(p_section character varying, p_after character varying, p_limit integer) owner to novax_definer;
+comment on function private.export_person(p_section character varying, p_after character varying, p_limit integer) is 'What the platform holds about the current user, one page of one section: no secrets, no hashes, nobody else''s data.';
+grant execute on function private.export_person(p_section character varying, p_after character varying, p_limit integer) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.find_users(p_text character varying, p_limit integer)
+ RETURNS TABLE(id uuid, email character varying, username character varying, status character varying, live_sessions bigint, created_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select u.id, u.email, u.username, u.status, s.live, u.created_at
+  from public.users u
+  cross join lateral (
+    select count(*) as live from public.sessions s
+    where s.user_id = u.id and s.revoked_at is null and least(s.idle_expires_at, s.absolute_expires_at) > now()
+  ) s
+  where case when p_text is null then u.status = 'suspended' else u.email_normalized = lower(p_text) or u.id::text = lower(p_text) end
+  order by u.created_at desc, u.id desc
+  limit least(greatest(p_limit, 1), 1000)
+$function$;
+alter function private.find_users(p_text character varying, p_limit integer) owner to novax_definer;
+comment on function private.find_users(p_text character varying, p_limit integer) is 'For operators: people by address or id, or, with null, those who are suspended.';
+grant execute on function private.find_users(p_text character varying, p_limit integer) to novax_migrator;
 
 CREATE OR REPLACE PROCEDURE private.force_rls(IN p_table regclass)
  LANGUAGE plpgsql
@@ -2914,6 +3644,16 @@ alter function private.index_document() owner to novax_definer;
 comment on function private.index_document() is 'Fills documents.search_vector in the document''s language, and the language from its project.';
 grant execute on function private.index_document() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.invitation_organization(p_token_hash bytea)
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select i.org_id from public.invitations i where i.token_hash = p_token_hash $function$;
+alter function private.invitation_organization(p_token_hash bytea) owner to novax_definer;
+comment on function private.invitation_organization(p_token_hash bytea) is 'The organization a token was made for, so that its holder can act in it; null for no token of ours.';
+grant execute on function private.invitation_organization(p_token_hash bytea) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.is_self(p_column name DEFAULT 'user_id'::name)
  RETURNS text
  LANGUAGE sql
@@ -2924,6 +3664,72 @@ AS $function$
 $function$;
 alter function private.is_self(p_column name) owner to novax_owner;
 comment on function private.is_self(p_column name) is 'Condition: the column names app.current_user_id.';
+
+CREATE OR REPLACE FUNCTION private.issue_mail_token(p_mail_id uuid, p_token_hash bytea, p_ttl interval)
+ RETURNS TABLE(refused character varying, email character varying, recipient_name character varying, organization_name character varying, inviter_name character varying, role character varying, expires_at timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_mail public.mails;
+  v_user public.users;
+  v_expires_at timestamptz := clock_timestamp() + p_ttl;
+begin
+  select m.* into v_mail from public.mails m where m.id = p_mail_id and m.status = 'pending';
+  if not found then
+    return query select 'not pending'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+
+  if v_mail.kind = 'invitation' then
+    return query
+      update public.invitations i set token_hash = p_token_hash
+      from public.organizations o, public.users inviter
+      where i.id = v_mail.invitation_id and i.status = 'pending' and i.expires_at > clock_timestamp()
+        and o.id = i.org_id and o.status = 'active' and inviter.id = i.inviter_id
+      returning null::varchar, i.email, null::varchar, o.name, inviter.username, i.role, i.expires_at;
+    if not found then
+      return query select 'no pending invitation'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    end if;
+    return;
+  end if;
+
+  select u.* into v_user from public.users u
+  where u.status = 'active' and (u.id = v_mail.user_id or (v_mail.user_id is null and u.email_normalized = v_mail.email_normalized));
+  if not found then
+    return query select 'no such account'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+  -- A notice needs no secret, and goes where the account's mail went when it was asked for.
+  if v_mail.kind not in ('verify-email', 'reset-password') then
+    return query select null::varchar, v_mail.email, v_user.username, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+  if v_user.email_normalized <> v_mail.email_normalized or (v_mail.kind = 'verify-email' and v_user.email_verified_at is not null) then
+    return query select 'nothing to confirm'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+  -- Whoever knows an address can ask for mails to it. Three in half their life (an hour at most) are
+  -- enough: one that works for as long again lies in the box.
+  if (
+    select count(distinct t.mail_id) from public.one_time_tokens t
+    where t.user_id = v_user.id and t.purpose = v_mail.kind and t.used_at is null and t.mail_id <> v_mail.id
+      and t.created_at > clock_timestamp() - least(p_ttl / 2, interval '1 hour')
+  ) >= 3 then
+    return query select 'enough mails already'::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::varchar, null::timestamptz;
+    return;
+  end if;
+  insert into public.one_time_tokens (user_id, mail_id, purpose, email_normalized, token_hash, expires_at, created_at)
+  values (v_user.id, v_mail.id, v_mail.kind, v_user.email_normalized, p_token_hash, v_expires_at, clock_timestamp());
+  -- To the address that the account has, never to the one that was typed.
+  return query select null::varchar, v_user.email, v_user.username, null::varchar, null::varchar, null::varchar, v_expires_at;
+end
+$function$;
+alter function private.issue_mail_token(p_mail_id uuid, p_token_hash bytea, p_ttl interval) owner to novax_definer;
+comment on function private.issue_mail_token(p_mail_id uuid, p_token_hash bytea, p_ttl interval) is 'For a mail about to be sent: stores the hash of its secret and tells what the mail says, or in refused why nobody gets it.';
+grant execute on function private.issue_mail_token(p_mail_id uuid, p_token_hash bytea, p_ttl interval) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.keep_document_version()
  RETURNS trigger
@@ -2940,6 +3746,19 @@ $function$;
 alter function private.keep_document_version() owner to novax_definer;
 comment on function private.keep_document_version() is 'Stores what a document was whenever its version changes.';
 grant execute on function private.keep_document_version() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.keep_key_destroyed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception 'the key of this person was destroyed' using errcode = 'insufficient_privilege';
+end
+$function$;
+alter function private.keep_key_destroyed() owner to novax_definer;
+comment on function private.keep_key_destroyed() is 'Stops every change to a key that is no more.';
+grant execute on function private.keep_key_destroyed() to novax_owner;
 
 CREATE OR REPLACE PROCEDURE private.keep_updated_at(IN p_table regclass)
  LANGUAGE plpgsql
@@ -2966,6 +3785,19 @@ alter function private.login_lookup(p_email_normalized character varying) owner 
 comment on function private.login_lookup(p_email_normalized character varying) is 'The only reader of password_hash.';
 grant execute on function private.login_lookup(p_email_normalized character varying) to novax_api;
 
+CREATE OR REPLACE FUNCTION private.mark_audit_anchored(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update public.audit_seals set anchored_at = now() where id = any (p_ids) and anchored_at is null;
+  update public.audit_horizon set anchored_at = now();
+$function$;
+alter function private.mark_audit_anchored(p_ids uuid[]) owner to novax_definer;
+comment on function private.mark_audit_anchored(p_ids uuid[]) is 'Notes that these heads are in the store outside the database.';
+grant execute on function private.mark_audit_anchored(p_ids uuid[]) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.mark_document_editor()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2979,6 +3811,16 @@ $function$;
 alter function private.mark_document_editor() owner to novax_definer;
 comment on function private.mark_document_editor() is 'Records who changed a document, where a person did.';
 grant execute on function private.mark_document_editor() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.mark_erasure_recorded(p_user_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ update public.erasures set recorded_at = now() where user_id = p_user_id and recorded_at is null $function$;
+alter function private.mark_erasure_recorded(p_user_id uuid) owner to novax_definer;
+comment on function private.mark_erasure_recorded(p_user_id uuid) is 'Notes that the list outside the database names this person.';
+grant execute on function private.mark_erasure_recorded(p_user_id uuid) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.member_of(p_least character varying, p_column name DEFAULT 'org_id'::name)
  RETURNS text
@@ -3001,6 +3843,21 @@ AS $function$
 $function$;
 alter function private.member_of(p_least character varying, p_column name) owner to novax_owner;
 comment on function private.member_of(p_least character varying, p_column name) is 'Condition: the row''s organization is one in which app.current_user_id has at least this role (and is app.current_org_id when set). Null, hence an error, for an unknown role.';
+
+CREATE OR REPLACE FUNCTION private.oauth_account_by_subject(p_provider character varying, p_subject character varying)
+ RETURNS TABLE(account_id uuid, user_id uuid, email character varying, username character varying, status character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select a.id, u.id, u.email, u.username, u.status
+  from public.oauth_accounts a
+  join public.users u on u.id = a.user_id
+  where a.provider = p_provider and a.subject = p_subject
+$function$;
+alter function private.oauth_account_by_subject(p_provider character varying, p_subject character varying) owner to novax_definer;
+comment on function private.oauth_account_by_subject(p_provider character varying, p_subject character varying) is 'The person behind a provider''s subject. The caller decides: active user.';
+grant execute on function private.oauth_account_by_subject(p_provider character varying, p_subject character varying) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.organization_ids()
  RETURNS TABLE(org_id uuid)
@@ -3046,6 +3903,79 @@ alter function private.owed_documents(p_model_id smallint, p_since interval, p_l
 comment on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) is 'Documents whose present text has no vectors of the model, or no summary, oldest first; p_since looks only at those changed that recently, null at all.';
 grant execute on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.person_keys_of(p_user_ids uuid[])
+ RETURNS TABLE(user_id uuid, wrapped_key bytea, key_id character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select k.user_id, k.wrapped_key, k.key_id from public.person_keys k where k.user_id = any (p_user_ids)
+$function$;
+alter function private.person_keys_of(p_user_ids uuid[]) owner to novax_definer;
+comment on function private.person_keys_of(p_user_ids uuid[]) is 'Wrapped keys, null where destroyed; worth nothing without the installation''s own key. No line where none was made.';
+grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_api;
+grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_kind = 'invitation' then
+    if not exists (
+      select from public.invitations i
+      join app.memberships m on m.org_id = i.org_id
+      where i.id = p_invitation_id and i.email_normalized = p_email_normalized
+        and m.user_id = private.current_user_id() and m.role in ('owner', 'admin')
+    ) then
+      raise exception 'no invitation of the current user''s organization' using errcode = 'insufficient_privilege';
+    end if;
+  elsif private.current_user_id() is not null then
+    perform private.require_self(p_user_id);
+  end if;
+  insert into public.mails (id, kind, email, email_normalized, user_id, invitation_id, request_id)
+  values (coalesce(p_id, gen_random_uuid()), p_kind, p_email, p_email_normalized, p_user_id, p_invitation_id, p_request_id);
+end
+$function$;
+alter function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) owner to novax_definer;
+comment on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) is 'Asks for a mail: about oneself, to whom an admin invited, or (signed out) to an address that may be nobody''s.';
+grant execute on function private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.record_metric(p_metric character varying, p_value double precision, p_labels jsonb DEFAULT '{}'::jsonb, p_sampled_at timestamp with time zone DEFAULT now())
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  insert into public.metric_samples (metric, value, labels, sampled_at)
+  values (p_metric, p_value, coalesce(p_labels, '{}'), coalesce(p_sampled_at, now()))
+$function$;
+alter function private.record_metric(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) owner to novax_definer;
+comment on function private.record_metric(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) is 'One figure of the platform itself, of no tenant.';
+grant execute on function private.record_metric(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb DEFAULT '{}'::jsonb, p_sampled_at timestamp with time zone DEFAULT now())
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_org_id uuid := nullif(current_setting('app.current_org_id', true), '')::uuid;
+begin
+  if v_org_id is null then
+    raise exception 'app.current_org_id is not set' using errcode = 'insufficient_privilege';
+  end if;
+  insert into public.usage_samples (org_id, metric, value, labels, sampled_at)
+  values (v_org_id, p_metric, p_value, coalesce(p_labels, '{}'), coalesce(p_sampled_at, now()));
+end
+$function$;
+alter function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) owner to novax_definer;
+comment on function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) is 'One sample of what app.current_org_id used.';
+grant execute on function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.refresh_ai_views()
  RETURNS void
  LANGUAGE plpgsql
@@ -3074,6 +4004,25 @@ alter function private.refuse_change() owner to novax_definer;
 comment on function private.refuse_change() is 'Stops UPDATE, DELETE and TRUNCATE whatever the grants say.';
 grant execute on function private.refuse_change() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_self(p_id);
+  -- '!' is the hash of no password.
+  insert into public.users (id, email, email_normalized, username, username_normalized, password_hash, email_verified_at)
+  values (p_id, p_email, p_email_normalized, p_username, p_username_normalized, '!', now());
+  insert into public.oauth_accounts (id, user_id, provider, subject, email, last_used_at)
+  values (p_account_id, p_id, p_provider, p_subject, p_email, now());
+end
+$function$;
+alter function private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying) owner to novax_definer;
+comment on function private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying) is 'Makes an account without a password for a person whose provider has verified their address. What is taken raises unique_violation on idx_users_email_normalized, idx_users_username_normalized or idx_oauth_accounts_provider_subject.';
+grant execute on function private.register_oauth_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_account_id uuid, p_provider character varying, p_subject character varying) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying)
  RETURNS TABLE(id uuid, email character varying, username character varying, status character varying, created_at timestamp with time zone)
  LANGUAGE sql
@@ -3087,6 +4036,62 @@ $function$;
 alter function private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying) owner to novax_definer;
 comment on function private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying) is 'Makes an account. A taken address or name raises unique_violation on idx_users_email_normalized or idx_users_username_normalized.';
 grant execute on function private.register_user(p_id uuid, p_email character varying, p_email_normalized character varying, p_username character varying, p_username_normalized character varying, p_password_hash character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid)
+ RETURNS SETOF bytea
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform private.require_self(p_user_id);
+  update public.users set password_hash = p_password_hash where id = p_user_id and status = 'active';
+  if not found then
+    raise exception 'no active user' using errcode = 'insufficient_privilege';
+  end if;
+  update public.one_time_tokens set used_at = clock_timestamp()
+  where user_id = p_user_id and purpose = 'reset-password' and used_at is null;
+  return query select private.end_other_sessions(p_user_id, p_keep_session_id, 'password_changed');
+end
+$function$;
+alter function private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid) owner to novax_definer;
+comment on function private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid) is 'A new password for oneself: ends every other session, whose hashes it answers, and every mailed secret that would set another.';
+grant execute on function private.replace_password(p_user_id uuid, p_password_hash character varying, p_keep_session_id uuid) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.replay_erasure(p_user_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_organization record;
+  v_outcome varchar;
+begin
+  perform set_config('app.current_user_id', p_user_id::text, true);
+  -- Before they were erased they had handed over; the data is from before that.
+  for v_organization in
+    select o.id, s.user_id as successor_id
+    from public.organizations o
+    join lateral (
+      select m.user_id from public.org_members m where m.org_id = o.id and m.user_id <> p_user_id
+      order by array_position(array['owner', 'admin', 'member', 'viewer'], m.role::text), m.joined_at, m.user_id limit 1
+    ) s on true
+    where o.owner_id = p_user_id and o.status <> 'deleted'
+  loop
+    update public.org_members m set role = 'owner', version = m.version + 1 where m.org_id = v_organization.id and m.user_id = v_organization.successor_id;
+    update public.organizations o set owner_id = v_organization.successor_id, version = o.version + 1 where o.id = v_organization.id;
+  end loop;
+  select e.outcome into v_outcome from private.erase_person(p_user_id) e;
+  if v_outcome = 'erased' then
+    perform private.audit_system('system', null, 'delete', 'users', p_user_id, null, jsonb_build_object('reason', 'was erased before the restore'));
+  end if;
+  perform set_config('app.current_user_id', '', true);
+  return v_outcome = 'erased';
+end
+$function$;
+alter function private.replay_erasure(p_user_id uuid) owner to novax_definer;
+comment on function private.replay_erasure(p_user_id uuid) is 'After a restore: erases somebody again whom the data still has; what they owned goes to its senior member. For the superuser who restores; no role may call it.';
 
 CREATE OR REPLACE FUNCTION private.require_actor(p_actor_type character varying, p_actor_id uuid, p_subject_id uuid)
  RETURNS void
@@ -3129,6 +4134,58 @@ end
 $function$;
 alter function private.require_self(p_user_id uuid) owner to novax_definer;
 comment on function private.require_self(p_user_id uuid) is 'Refuses to act for anyone but app.current_user_id.';
+
+CREATE OR REPLACE FUNCTION private.reset_password(p_token_hash bytea, p_password_hash character varying)
+ RETURNS TABLE(user_id uuid, email character varying, ended_sessions bytea[])
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_user public.users;
+begin
+  select u.* into v_user from public.users u
+  where u.status = 'active'
+    and u.id = (select t.user_id from public.one_time_tokens t where t.token_hash = p_token_hash and t.purpose = 'reset-password')
+  for update;
+  if not found then
+    return;
+  end if;
+  update public.one_time_tokens set used_at = clock_timestamp()
+  where token_hash = p_token_hash and used_at is null and expires_at > clock_timestamp() and email_normalized = v_user.email_normalized;
+  if not found then
+    return;
+  end if;
+  update public.one_time_tokens set used_at = clock_timestamp()
+  where user_id = v_user.id and purpose = 'reset-password' and used_at is null;
+  -- The mail arrived, so the address is this person's.
+  update public.users
+  set password_hash = p_password_hash, email_verified_at = coalesce(email_verified_at, clock_timestamp())
+  where id = v_user.id;
+  return query
+    select v_user.id, v_user.email, array(select private.end_other_sessions(v_user.id, null, 'password_reset'));
+end
+$function$;
+alter function private.reset_password(p_token_hash bytea, p_password_hash character varying) owner to novax_definer;
+comment on function private.reset_password(p_token_hash bytea, p_password_hash character varying) is 'Trades a mailed secret for a new password, once, and ends every session; no row for a secret that is unknown, used or too old.';
+grant execute on function private.reset_password(p_token_hash bytea, p_password_hash character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.reset_token_owner(p_token_hash bytea)
+ RETURNS TABLE(user_id uuid, email character varying, username character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select u.id, u.email, u.username
+  from public.one_time_tokens t
+  join public.users u on u.id = t.user_id
+  where t.token_hash = p_token_hash and t.purpose = 'reset-password' and t.used_at is null and t.expires_at > clock_timestamp()
+    and t.email_normalized = u.email_normalized and u.status = 'active'
+$function$;
+alter function private.reset_token_owner(p_token_hash bytea) owner to novax_definer;
+comment on function private.reset_token_owner(p_token_hash bytea) is 'Whose password a mailed secret may replace, so that a new one can be judged before the secret is used up.';
+grant execute on function private.reset_token_owner(p_token_hash bytea) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.revoke_other_sessions(p_user_id uuid, p_keep_session_id uuid, p_reason character varying)
  RETURNS integer
@@ -3199,6 +4256,18 @@ $function$;
 alter function private.revoke_session_by_refresh_token(p_token_hash bytea, p_reason character varying) owner to novax_definer;
 comment on function private.revoke_session_by_refresh_token(p_token_hash bytea, p_reason character varying) is 'Signs out by refresh token; returns the session, or null for an unknown token.';
 grant execute on function private.revoke_session_by_refresh_token(p_token_hash bytea, p_reason character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.revoked_sessions_since(p_since timestamp with time zone)
+ RETURNS TABLE(sid_hash bytea, revoked_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select s.sid_hash, s.revoked_at from public.sessions s where s.revoked_at >= p_since order by s.revoked_at
+$function$;
+alter function private.revoked_sessions_since(p_since timestamp with time zone) owner to novax_definer;
+comment on function private.revoked_sessions_since(p_since timestamp with time zone) is 'Sessions revoked at or after an instant, by the hash of their secret id. A revocation shows up when its transaction commits, so ask again from some seconds before the last look.';
+grant execute on function private.revoked_sessions_since(p_since timestamp with time zone) to novax_api;
 
 CREATE OR REPLACE FUNCTION private.rotate_refresh_token(p_old_hash bytea, p_new_id uuid, p_new_hash bytea, p_idle interval)
  RETURNS TABLE(outcome character varying, session_id uuid, user_id uuid, family_id uuid, expires_at timestamp with time zone)
@@ -3358,6 +4427,95 @@ alter function private.set_updated_at() owner to novax_definer;
 comment on function private.set_updated_at() is 'Keeps updated_at; where some columns must not count (AI columns of documents and tasks), the trigger''s WHEN says so.';
 grant execute on function private.set_updated_at() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying DEFAULT NULL::character varying)
+ RETURNS TABLE(outcome character varying, ended_sessions bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_from varchar := case when p_suspended then 'active' else 'suspended' end;
+  v_to varchar := case when p_suspended then 'suspended' else 'active' end;
+  v_status varchar;
+  v_ended bigint;
+begin
+  select u.status into v_status from public.users u where u.id = p_user_id for update;
+  if v_status is distinct from v_from then
+    return query select coalesce(v_status, 'unknown')::varchar, 0::bigint;
+    return;
+  end if;
+  select count(*) into v_ended from public.sessions s
+  where s.user_id = p_user_id and s.revoked_at is null and least(s.idle_expires_at, s.absolute_expires_at) > now();
+  update public.users set status = v_to where users.id = p_user_id;
+  perform private.audit_system(
+    'system', null, 'update', 'users', p_user_id,
+    jsonb_build_object('status', v_from), jsonb_strip_nulls(jsonb_build_object('status', v_to, 'reason', p_reason))
+  );
+  return query select 'done'::varchar, case when p_suspended then v_ended else 0 end;
+end
+$function$;
+alter function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) owner to novax_definer;
+comment on function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) is 'For operators: suspends an active person, whose sessions end with it, or restores a suspended one; the audit row names the system. Outcome: done, or the status that stood in the way, or unknown.';
+grant execute on function private.set_user_suspended(p_user_id uuid, p_suspended boolean, p_reason character varying) to novax_migrator;
+
+CREATE OR REPLACE PROCEDURE private.start_audit_epoch()
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $procedure$
+declare
+  v_epoch integer;
+begin
+  update public.audit_horizon set
+    epoch = epoch + 1,
+    next_xact = '0',
+    prior_epoch = coalesce(prior_epoch, epoch),
+    prior_xact = coalesce(prior_xact, next_xact)
+  returning epoch into v_epoch;
+  execute format('alter table public.audit_log alter column epoch set default %s', v_epoch);
+end
+$procedure$;
+alter procedure private.start_audit_epoch() owner to novax_owner;
+comment on procedure private.start_audit_epoch() is 'To be called once after the tables were loaded into another cluster, where transaction numbers begin anew: rows brought along and not yet sealed are sealed first.';
+
+CREATE OR REPLACE FUNCTION private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_count integer;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('private.audit_seals', 0));
+  update public.audit_horizon h set next_xact = p_to
+  where h.epoch = p_epoch and h.next_xact = p_from and p_to <= pg_snapshot_xmin(pg_current_snapshot());
+  if not found then
+    update public.audit_horizon h set prior_epoch = p_epoch, prior_xact = p_to
+    where p_epoch < h.epoch
+      and (h.prior_epoch = p_epoch and h.prior_xact = p_from or h.prior_epoch < p_epoch and p_from = '0');
+  end if;
+  if not found then
+    raise exception 'the seals do not begin where the last ones ended' using errcode = 'serialization_failure';
+  end if;
+  insert into public.audit_seals (
+    id, org_id, seal_no, epoch, from_xact, to_xact, first_audit_id, last_audit_id, row_count, row_ids, row_hashes,
+    previous_hash, hash, signature, key_id, created_at
+  )
+  select
+    s.id, s.org_id, s.seal_no, p_epoch, p_from, p_to, r.ids[1], r.ids[cardinality(r.ids)], cardinality(r.ids), r.ids, decode(s.row_hashes, 'hex'),
+    decode(s.previous_hash, 'hex'), decode(s.hash, 'hex'), decode(s.signature, 'hex'), s.key_id, s.created_at
+  from jsonb_to_recordset(p_seals) as s(
+    id uuid, org_id uuid, seal_no bigint, row_ids text, row_hashes text, previous_hash text, hash text, signature text, key_id text, created_at timestamptz
+  )
+  cross join lateral (select s.row_ids::bigint[] as ids) r;
+  get diagnostics v_count = row_count;
+  return v_count;
+end
+$function$;
+alter function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) owner to novax_definer;
+comment on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) is 'Stores the seals over what audit_settled gave in this transaction and moves the horizon; one chain''s seal numbers are unique.';
+grant execute on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.sync_membership()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3379,6 +4537,37 @@ alter function private.sync_membership() owner to novax_definer;
 comment on function private.sync_membership() is 'Keeps app.memberships equal to org_members; runs as novax_definer because callers may not write it.';
 grant execute on function private.sync_membership() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.take_oauth_flow(p_flow_hash bytea)
+ RETURNS TABLE(id uuid, provider character varying, secrets_ciphertext bytea, key_id character varying, link_user_id uuid)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  with taken as (
+    delete from public.oauth_flows f where f.flow_hash = p_flow_hash
+    returning f.id, f.provider, f.secrets_ciphertext, f.key_id, f.link_user_id, f.expires_at
+  )
+  select t.id, t.provider, t.secrets_ciphertext, t.key_id, t.link_user_id from taken t where t.expires_at > clock_timestamp()
+$function$;
+alter function private.take_oauth_flow(p_flow_hash bytea) owner to novax_definer;
+comment on function private.take_oauth_flow(p_flow_hash bytea) is 'A sign-in under way, once: of several concurrent callers the first gets it. Nothing for an unknown or expired one. The caller must COMMIT before acting on it.';
+grant execute on function private.take_oauth_flow(p_flow_hash bytea) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.touch_api_key(p_api_key_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update public.api_keys k
+  set last_used_at = now()
+  where k.id = p_api_key_id and k.creator_id = private.current_user_id()
+    and (k.last_used_at is null or k.last_used_at < now() - interval '1 minute')
+$function$;
+alter function private.touch_api_key(p_api_key_id uuid) owner to novax_definer;
+comment on function private.touch_api_key(p_api_key_id uuid) is 'Notes that a key of the current person was used, once a minute at most; a creator need not be an admin any more.';
+grant execute on function private.touch_api_key(p_api_key_id uuid) to novax_api;
+
 CREATE OR REPLACE FUNCTION private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -3393,6 +4582,49 @@ $function$;
 alter function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) owner to novax_definer;
 comment on function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) is 'Slides a live session''s idle end, never beyond its absolute end; null when it is over.';
 grant execute on function private.touch_session(p_sid_hash bytea, p_idle_expires_at timestamp with time zone) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.unlink_oauth_account(p_user_id uuid, p_account_id uuid)
+ RETURNS TABLE(outcome character varying, provider character varying)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  v_password_hash varchar;
+  v_provider varchar;
+begin
+  perform private.require_self(p_user_id);
+  -- One at a time per person, or two at once could each leave the other's as the way in.
+  select u.password_hash into v_password_hash from public.users u where u.id = p_user_id for update;
+  select a.provider into v_provider from public.oauth_accounts a where a.id = p_account_id and a.user_id = p_user_id;
+  if v_provider is null then
+    return query select 'unknown'::varchar, null::varchar;
+    return;
+  end if;
+  if v_password_hash = '!' and not exists (select from public.oauth_accounts a where a.user_id = p_user_id and a.id <> p_account_id) then
+    return query select 'only'::varchar, v_provider;
+    return;
+  end if;
+  delete from public.oauth_accounts a where a.id = p_account_id;
+  return query select 'unlinked'::varchar, v_provider;
+end
+$function$;
+alter function private.unlink_oauth_account(p_user_id uuid, p_account_id uuid) owner to novax_definer;
+comment on function private.unlink_oauth_account(p_user_id uuid, p_account_id uuid) is 'Takes a provider off one''s own account: unlinked, only (there is no password and no other provider) or unknown.';
+grant execute on function private.unlink_oauth_account(p_user_id uuid, p_account_id uuid) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.unrecorded_erasures(p_limit integer)
+ RETURNS TABLE(user_id uuid, erased_at timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select e.user_id, e.erased_at from public.erasures e where e.recorded_at is null order by e.erased_at, e.user_id limit p_limit
+$function$;
+alter function private.unrecorded_erasures(p_limit integer) owner to novax_definer;
+comment on function private.unrecorded_erasures(p_limit integer) is 'People erased whom the list outside the database does not name yet.';
+grant execute on function private.unrecorded_erasures(p_limit integer) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.usage_for_current_org(p_metric character varying, p_from timestamp with time zone, p_to timestamp with time zone, p_bucket interval)
  RETURNS TABLE(bucket timestamp with time zone, samples bigint, total double precision, peak double precision)
@@ -3432,6 +4664,36 @@ $function$;
 alter function private.user_profile(p_user_id uuid) owner to novax_definer;
 comment on function private.user_profile(p_user_id uuid) is 'One''s own profile.';
 grant execute on function private.user_profile(p_user_id uuid) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.verify_email(p_token_hash bytea)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_user public.users;
+begin
+  -- Person before token, here and in reset_password, so that two links of one person cannot wait for each other.
+  select u.* into v_user from public.users u
+  where u.status = 'active'
+    and u.id = (select t.user_id from public.one_time_tokens t where t.token_hash = p_token_hash and t.purpose = 'verify-email')
+  for update;
+  if not found then
+    return null;
+  end if;
+  update public.one_time_tokens set used_at = clock_timestamp()
+  where token_hash = p_token_hash and used_at is null and expires_at > clock_timestamp() and email_normalized = v_user.email_normalized;
+  if not found then
+    return null;
+  end if;
+  update public.users set email_verified_at = clock_timestamp() where id = v_user.id;
+  return v_user.id;
+end
+$function$;
+alter function private.verify_email(p_token_hash bytea) owner to novax_definer;
+comment on function private.verify_email(p_token_hash bytea) is 'Confirms the address that a secret was mailed to, once; the person, or null for a secret that is unknown, used or too old.';
+grant execute on function private.verify_email(p_token_hash bytea) to novax_api;
 
 -- alter default privileges for role novax_definer on functions: execute to novax_definer
 -- alter default privileges for role novax_owner on functions: execute to novax_owner

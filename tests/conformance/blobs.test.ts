@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { createBlobStore } from '@novax/adapters/blobs';
+import { createAnchorStore, createBlobStore } from '@novax/adapters/blobs';
 import { fsBlobStore } from '@novax/adapters/blobs-fs';
 import { s3BlobStore } from '@novax/adapters/blobs-s3';
 import { fakeBlobStore } from '@novax/adapters/fakes/blobs';
@@ -153,6 +153,18 @@ for (const [kind, make] of Object.entries(kinds)) {
       expect(String(await buffer(await at.store.get(key)))).toBe('whole');
     });
 
+    test('a held blob comes back like any other, and the store says whether it promised to hold it', async () => {
+      await using at = await make();
+      const key = `${uniqueName()}/held`;
+      const held = await at.store.putHeld(key, Buffer.from('kept'), {
+        contentType: type,
+        until: new Date('2199-01-01'),
+      });
+      // A bucket may or may not lock.
+      if (kind !== 'S3') expect(held).toBe(kind === 'S3 stub');
+      expect(String(await buffer(await at.store.get(key)))).toBe('kept');
+    });
+
     test('the store answers pings', async () => {
       await using at = await make();
       await at.store.ping();
@@ -212,6 +224,54 @@ describe('blob store: S3 away', () => {
         (name) => name.startsWith('x-amz-checksum') || name === 'x-amz-sdk-checksum-algorithm',
       ),
     ).toEqual([]);
+  });
+
+  test('a held upload asks for an object lock nobody can shorten, with the checksum that S3 wants for it', async () => {
+    await using stub = await s3Stub('b');
+    const until = new Date('2031-02-03T04:05:06.000Z');
+    const store = s3BlobStore({ ...credentials, endpoint: stub.url, bucket: 'b' });
+    expect(await store.putHeld('a', Buffer.from('x'), { contentType: 'text/plain', until })).toBe(true);
+    const headers = stub.requests[0]?.headers;
+    expect(headers?.['x-amz-object-lock-mode']).toBe('COMPLIANCE');
+    expect(headers?.['x-amz-object-lock-retain-until-date']).toMatch(/^2031-02-03T04:05:06/);
+    expect(headers?.['x-amz-checksum-sha256']).toBe('LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=');
+  });
+
+  test('a bucket without object lock takes the upload without one, and the answer says so; any other refusal is an error', async () => {
+    const refusing = (code: string, message: string) =>
+      stubServer((request) =>
+        request.headers['x-amz-object-lock-mode'] === undefined
+          ? { headers: { etag: '"x"' } }
+          : {
+              status: 400,
+              body: `<Error><Code>${code}</Code><Message>${message}</Message></Error>`,
+              headers: { 'content-type': 'application/xml' },
+            },
+      );
+    const held = { contentType: type, until: new Date('2031-02-03') };
+    await using plain = await refusing('InvalidRequest', 'Bucket is missing Object Lock Configuration');
+    const store = s3BlobStore({ ...credentials, endpoint: plain.url, bucket: 'b' });
+    expect(await store.putHeld('a', Buffer.from('x'), held)).toBe(false);
+    expect(plain.requests).toHaveLength(2);
+    await using denied = await refusing('AccessDenied', 'no');
+    await expect(
+      s3BlobStore({ ...credentials, endpoint: denied.url, bucket: 'b' }).putHeld('a', Buffer.from('x'), held),
+    ).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+    expect(denied.requests).toHaveLength(1);
+  });
+
+  test('anchors go beside the backups where those have a place of their own, else with the stored files, else nowhere', async () => {
+    await using at = await folderOfOne();
+    const [shared, own] = [join(at.folder, 'shared'), join(at.folder, 'own')];
+    const put = async (env: Parameters<typeof createAnchorStore>[0]) =>
+      createAnchorStore(env)?.put('a/b', Buffer.from('x'), type);
+    await put({ STORAGE_DIR: shared });
+    expect(await readdir(shared)).toContain('a');
+    await put({ STORAGE_DRIVER: 's3', STORAGE_DIR: shared, BACKUP_STORAGE_DRIVER: 'fs', BACKUP_STORAGE_DIR: own });
+    expect(await readdir(own)).toContain('a');
+    expect(createAnchorStore({})).toBeNull();
+    expect(() => createAnchorStore({ BACKUP_STORAGE_DRIVER: 's3' })).toThrow('S3_ENDPOINT');
+    expect(() => createAnchorStore({ STORAGE_DRIVER: 'tape' })).toThrow('no storage driver');
   });
 
   test('the settings choose the store, and say all that is missing', () => {

@@ -164,3 +164,17 @@ test('the problem schema lists exactly the codes of the error table', () => {
 test('the search alias of the document list is told', () => {
   expect(paths['/documents']?.['get']?.description).toContain('`?q=`');
 });
+
+test('every answer documents the limit it met', () => {
+  const headersOf = (response: unknown): string[] => {
+    // A response object of the document, as OpenAPI shapes it.
+    const { $ref, headers } = response as { $ref?: string; headers?: Record<string, unknown> };
+    return $ref === undefined ? Object.keys(headers ?? {}) : headersOf(resolve($ref));
+  };
+  for (const { path, operation } of operations) {
+    for (const [status, response] of Object.entries(operation.responses)) {
+      const wanted = ['x-request-id', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'];
+      expect(headersOf(response), `${path} ${status}`).toEqual(expect.arrayContaining(wanted));
+    }
+  }
+});

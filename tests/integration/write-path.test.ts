@@ -66,7 +66,8 @@ test('a created document has one audit row and one pending event of its own tran
       actor_type: 'user',
       actor_id: member.id,
       request_id: requestId,
-      ip_address: '127.0.0.1',
+      ip_address: '127.0.0.0/24',
+      sealed: { ip: expect.any(String) },
       old_value: null,
     },
   ]);
@@ -237,7 +238,8 @@ test('every mutation of the API on an organization leaves an audit row with the 
     expect(row).toMatchObject({
       actor_id: owner.id,
       actor_type: 'user',
-      ip_address: '127.0.0.1',
+      ip_address: '127.0.0.0/24',
+      sealed: { ip: expect.any(String) },
       request_id: expect.any(String),
       org_id: organization.id,
     });

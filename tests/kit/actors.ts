@@ -22,11 +22,14 @@ export function unique(prefix = 'x'): string {
 
 export const testPassword = 'correct horse battery staple';
 
-/** Signs a new person up. */
-export async function newPerson(api: Pick<TestApi, 'url'>, name = 'person'): Promise<Person> {
+/** Signs a new person up; `fetch` makes the calls of their client. */
+export async function newPerson(
+  api: Pick<TestApi, 'url'> & { readonly fetch?: typeof fetch },
+  name = 'person',
+): Promise<Person> {
   const username = unique(name);
   const email = `${username}@example.test`;
-  const client = createNovaxClient({ url: api.url });
+  const client = createNovaxClient({ url: api.url, ...(api.fetch === undefined ? {} : { fetch: api.fetch }) });
   const { id } = await client.session.register({ email, username, password: testPassword });
   return {
     id,

@@ -54,8 +54,11 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     JWT_ISSUER: 'novax',
     JWT_AUDIENCE: 'novax-api',
     KEY_ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    OIDC_PROVIDERS: [],
+    OUTBOUND_ALLOW: [],
     CORS_ORIGINS: [],
     TRUST_PROXY: 0,
+    FILES_RELOAD_MS: 100,
     RATE_LIMITS: {
       read: 1_000_000,
       write: 1_000_000,
@@ -64,6 +67,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       organization: 1_000_000,
       ...options.rateLimits,
     },
+    // One network is all that tests come from.
+    SIGN_IN_TRIES: { account: 3, network: 1_000_000 },
     CHECK_OUTPUT: true,
     SHUTDOWN_DEADLINE_MS: 10_000,
     ...options.env,
@@ -100,6 +105,7 @@ function sharedSettings(namespace: string, options: TestApiOptions) {
   return {
     HOST: '127.0.0.1',
     METRICS_PORT: 0,
+    AUDIT_SIGNING_KEY: randomBytes(32).toString('base64'),
     LOG_LEVEL: 'silent',
     QUEUE_REDIS_URL: queueRedisUrl,
     NATS_URL: natsUrl,

@@ -1,4 +1,4 @@
-/** Every table and view that holds rows of organizations, found in the catalogue, and rows for each of them. */
+/** Every table and view, those that hold rows of organizations above all, found in the catalogue, and rows for each of them. */
 import { randomUUID } from 'node:crypto';
 import { type Client, escapeIdentifier } from 'pg';
 
@@ -6,7 +6,7 @@ export interface TenantTable {
   /** `schema.name`, quoted. */
   readonly name: string;
   readonly kind: 'table' | 'partition' | 'view' | 'materialized view';
-  /** The column that names the organization: `org_id`, or `id` of `organizations` itself. */
+  /** The column that names the organization: `org_id`, or `id` of `organizations` itself; '' where there is none. */
   readonly orgColumn: string;
   readonly columns: readonly {
     readonly name: string;
@@ -20,6 +20,11 @@ export interface TenantTable {
 
 /** Tables, partitions, views and materialized views with an organization. */
 export async function tenantTables(admin: Client): Promise<TenantTable[]> {
+  return (await everyTable(admin)).filter(({ orgColumn }) => orgColumn !== '');
+}
+
+/** Tables, partitions, views and materialized views of every schema of ours. */
+export async function everyTable(admin: Client): Promise<TenantTable[]> {
   const { rows } = await admin.query<{
     schema: string;
     table: string;
@@ -36,13 +41,12 @@ export async function tenantTables(admin: Client): Promise<TenantTable[]> {
            array(select pg_get_constraintdef(k.oid) from pg_constraint k where k.conrelid = c.oid and k.contype = 'c') as checks
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname in ('public', 'app', 'private', 'ai') and c.relkind in ('r', 'p', 'v', 'm')
-       and (c.oid = 'public.organizations'::regclass
-            or exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'org_id' and not a.attisdropped))
      order by 1, 2`);
   return rows.map(({ schema, table, kind, columns, checks }) => ({
     name: `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`,
     kind,
-    orgColumn: table === 'organizations' ? 'id' : 'org_id',
+    orgColumn:
+      table === 'organizations' ? 'id' : columns.some(({ name: column }) => column === 'org_id') ? 'org_id' : '',
     columns,
     choices: Object.fromEntries(checks.flatMap((check) => listed(check))),
   }));
@@ -60,24 +64,34 @@ const special: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'public.ai_proposals': { document_id: 'gen_random_uuid()' },
   'public.attachments': { document_id: 'gen_random_uuid()', storage_key: 'gen_random_uuid()::text' },
   'public.audit_log': { actor_id: 'gen_random_uuid()' },
-  'public.audit_seals': { seal_no: '1000' },
+  'public.audit_seals': {
+    seal_no: '1000',
+    from_xact: `'0'::xid8`,
+    to_xact: `'1'::xid8`,
+    row_ids: `'{1}'::bigint[]`,
+  },
   'public.comments': { document_id: 'gen_random_uuid()' },
   'public.events': { event_type: `'test.made'` },
   'public.organizations': { slug: 'gen_random_uuid()::text' },
   'public.webhooks': { url: `'https://example.test/'` },
 };
 
-/** SQL that inserts one row of an organization, `$1`; with `granted`, of those columns only. */
-export function insertRow(table: TenantTable, granted?: ReadonlySet<string>): string {
-  const known = special[table.name.replaceAll('"', '')] ?? {};
+/** SQL that inserts one row of an organization, `$1`; with `granted`, of those columns only; `given` says some values, as SQL. */
+export function insertRow(
+  table: TenantTable,
+  granted?: ReadonlySet<string>,
+  given: Readonly<Record<string, string>> = {},
+): string {
+  const known = { ...special[table.name.replaceAll('"', '')], ...given };
   const values = table.columns.flatMap(({ name, type, needed, generated }): [string, string][] => {
     if (generated || granted?.has(name) === false) return [];
-    if (name === table.orgColumn) return [[name, '$1']];
+    if (name === table.orgColumn) return [[name, given[name] ?? '$1']];
     const value =
       known[name] ??
       (needed ? (table.choices[name] === undefined ? guess(type) : `'${table.choices[name]}'`) : undefined);
     return value === undefined ? [] : [[name, value]];
   });
+  if (values.length === 0) return `insert into ${table.name} default values`;
   return `insert into ${table.name} (${values.map(([name]) => escapeIdentifier(name)).join(', ')}) values (${values.map(([, value]) => value).join(', ')})`;
 }
 
@@ -88,6 +102,7 @@ function guess(type: string): string {
   if (type === 'bytea') return 'sha256(gen_random_uuid()::text::bytea)';
   if (type.startsWith('timestamp')) return 'now()';
   if (type === 'jsonb') return `'{}'`;
+  if (type === 'boolean') return 'false';
   if (/^(smallint|integer|bigint|double precision|real|numeric)/.test(type)) return '1';
   throw new Error(`a column of type ${type} needs a value of its own`);
 }

@@ -80,7 +80,8 @@ export const validInputs: InputMakers = {
     logout: () => ({}),
     verifyEmail: () => ({ token: 'x'.repeat(43) }),
     requestEmailVerification: () => ({}),
-    changePassword: () => ({ currentPassword: testPassword, newPassword: `${testPassword} 2` }),
+    // To the same one, so that whoever it succeeds for can still sign in.
+    changePassword: () => ({ currentPassword: testPassword, newPassword: testPassword }),
     requestPasswordReset: () => ({ email: `${unique('nobody')}@example.test` }),
     resetPassword: () => ({ token: 'x'.repeat(43), newPassword: testPassword }),
     listSessions: () => ({}),

@@ -56,7 +56,7 @@ async function fingerprint(url: string): Promise<Record<string, string>> {
   await client.query(`set timezone = 'UTC'`);
   const { rows } = await client.query<{ name: string }>(
     `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where n.nspname in ('public', 'app') and c.relkind in ('r', 'p') and not c.relispartition and c.relname not in ('schema_migrations', 'schema_migration_files', 'backup_runs')`,
+      where n.nspname in ('public', 'app') and c.relkind in ('r', 'p') and not c.relispartition and c.relname not in ('schema_migrations', 'schema_migration_files', 'backup_runs', 'audit_horizon')`,
   );
   const prints: Record<string, string> = {};
   for (const { name } of rows) {

@@ -62,6 +62,17 @@ const VARIANTS: readonly (readonly [string, DeploymentConfig])[] = [
       },
     }),
   ],
+  [
+    'with a mail server',
+    variant({
+      mail: {
+        from: 'NovaX <novax@example.com>',
+        appUrl: 'https://app.example.com',
+        cidrs: ['192.0.2.25/32'],
+        port: 465,
+      },
+    }),
+  ],
   ['in another namespace', variant({ namespace: 'product-a', release: '2.1.0-rc.3' })],
 ];
 

@@ -37,14 +37,16 @@ test.runIf(hasTimescale)('rows, keys, policies and grants survive, and a second 
 });
 
 test.runIf(hasTimescale)(
-  'a worker adds to its own organization, before and after, and the keeper of partitions passes it by',
+  'a worker adds to its own organization by function alone, and the keeper of partitions passes the table by',
   async () => {
     await using db = await testDatabase();
     await convertToHypertables({ adminUrl: db.adminUrl });
-    await run(db.url('novax_worker'), asking({ org: ORG_A }, `${sample(ORG_A)}; commit`));
-    await expect(run(db.url('novax_worker'), asking({ org: ORG_A }, sample(ORG_B)))).rejects.toEqual(
-      expect.objectContaining({ code: '42501' }),
-    );
+    const record = "select private.record_usage('documents', 2)";
+    await run(db.url('novax_worker'), asking({ org: ORG_A }, `${record}; commit`));
+    expect(await run(db.adminUrl, 'select org_id, value from usage_samples')).toEqual([{ org_id: ORG_A, value: 2 }]);
+    const refused = expect.objectContaining({ code: '42501' });
+    await expect(run(db.url('novax_worker'), asking({}, record))).rejects.toEqual(refused);
+    await expect(run(db.url('novax_worker'), asking({ org: ORG_A }, sample(ORG_B)))).rejects.toEqual(refused);
     await expect(run(db.url('novax_api'), asking({ org: ORG_A }, 'select * from usage_samples'))).rejects.toEqual(
       expect.objectContaining({ code: '42501' }),
     );
@@ -55,14 +57,14 @@ test.runIf(hasTimescale)(
   },
 );
 
-test('a hypertable’s chunks show their rows past its policies, which is why no runtime role may read one', async () => {
+test('a hypertable’s chunks stand past its policies, which is why no runtime role holds anything on one', async () => {
   await using db = await testDatabase();
-  const readers = await run(
+  const holders = await run(
     db.adminUrl,
-    `select grantee::regrole::text as role, c.relname from pg_class c, aclexplode(c.relacl) x where c.relname ~ '^(usage|metric)_samples' and privilege_type = 'SELECT'
+    `select grantee::regrole::text as role, c.relname, privilege_type from pg_class c, aclexplode(c.relacl) x where c.relname ~ '^(usage|metric)_samples'
         and grantee::regrole::text in ('novax_api', 'novax_worker', 'novax_ai', 'ai_agent_role', 'novax_readonly')`,
   );
-  expect(readers).toEqual([]);
+  expect(holders).toEqual([]);
 });
 
 test.skipIf(hasTimescale)('without the extension the native partitions stay, and the reason is given', async () => {

@@ -30,7 +30,7 @@ test('down takes everything away, and up after it makes the same schema', async 
   expect(await dumpSchema(db.adminUrl)).toBe(before);
 });
 
-test('every single migration can be reverted and applied again', async () => {
+test('every single migration can be reverted and applied again', { timeout: 120_000 }, async () => {
   await using db = await testDatabase({ migrated: false });
   const options = { url: db.url('novax_migrator'), dir: MIGRATIONS_DIR };
   for (let version = 1; ; version++) {

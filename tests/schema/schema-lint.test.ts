@@ -56,6 +56,7 @@ const PLANTED: Record<string, { sql: string; object: string }> = {
   },
   'duplicate-index': { sql: 'create index idx_tasks_again on tasks (creator_id)', object: 'public.tasks' },
   'tenant-rls': { sql: 'alter table events_failed no force row level security', object: 'public.events_failed' },
+  'rls-disabled': { sql: 'create table things ()', object: 'public.things' },
   'granted-without-rls': {
     sql: 'create table things (); grant select on things to novax_api',
     object: 'public.things',
@@ -74,6 +75,14 @@ const PLANTED: Record<string, { sql: string; object: string }> = {
     sql: 'create policy everything on documents to novax_api using (true)',
     object: 'public.documents.everything',
   },
+  'policy-always-true': {
+    sql: 'create policy open on documents for select to novax_api using (1 = 1)',
+    object: 'public.documents.open',
+  },
+  'policy-user-data': {
+    sql: "create policy vain on documents for select to novax_api using (ai_metadata ->> 'shared' = 'yes')",
+    object: 'public.documents.vain',
+  },
   'policy-initplan': {
     sql: "create policy slow on documents for select to novax_api using (org_id = current_setting('app.current_org_id')::uuid)",
     object: 'public.documents.slow',
@@ -85,6 +94,14 @@ const PLANTED: Record<string, { sql: string; object: string }> = {
   },
   'definer-search-path': {
     sql: 'create function public.f() returns int language sql security definer as $$ select 1 $$',
+    object: 'public.f()',
+  },
+  'function-search-path': {
+    sql: 'create function public.f() returns int language sql as $$ select 1 $$',
+    object: 'public.f()',
+  },
+  'definer-reach': {
+    sql: 'create function public.f() returns int language sql security definer as $$ select 1 $$; grant execute on function public.f() to novax_api',
     object: 'public.f()',
   },
   'definer-owner': {

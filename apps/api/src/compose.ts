@@ -1,34 +1,53 @@
 /** Builds the API from its settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
+import { createAnchorStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
 import { createEmbedder } from '@novax/adapters/embedder';
+import { createIdentityProviders } from '@novax/adapters/identity-providers';
+import { createOutbound } from '@novax/adapters/outbound';
+import { redisLoginGuard } from '@novax/adapters/login-guard';
 import { redisRateLimiter } from '@novax/adapters/rate-limit';
 import { assertPolicy, closeRedis, connectRedis } from '@novax/adapters/redis';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
 import { redisSessionCache } from '@novax/adapters/sessions';
+import { createPersonKeys } from '@novax/db/person-keys';
 import { assertBoundByPolicies } from '@novax/db/powerless';
 import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
 import type { EventBus } from '@novax/domain/ports';
-import { wakeSubject } from '@novax/contracts/events/envelope';
+import { wakeMailSubject, wakeSubject } from '@novax/contracts/events/envelope';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
+import { createKeyring } from '@novax/runtime/keyring';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { retry } from '@novax/runtime/retry';
+import { createApiKeys } from './auth/api-keys.ts';
+import { createFactors } from './auth/factors.ts';
+import { createLiveSessions } from './auth/live-sessions.ts';
+import { createTokens, type Tokens } from './auth/tokens.ts';
+import { createAccounts } from './auth/accounts.ts';
+import { createSigner } from '@novax/runtime/signing';
 import { createAuth } from './auth/auth.ts';
+import { createAuthenticate } from './auth/authenticate.ts';
+import { createPasswordPolicy } from './auth/password-policy.ts';
 import { createPasswords } from './auth/passwords.ts';
-import { createTokens } from './auth/tokens.ts';
+import { createSignInGate } from './auth/sign-in-gate.ts';
 import type { ApiEnv } from './env.ts';
 import { handlers } from './handlers/all.ts';
 import { createChain } from './invoke.ts';
 import { procedureTable } from './procedures.ts';
 import { createApiServer } from './server.ts';
+import { readTlsPair, watchTlsPair } from './tls.ts';
+import { watchFiles, type WatchedFiles } from './watched-files.ts';
 
 export interface RunningApi {
   /** Where it listens, as a URL without a trailing slash. */
   readonly url: string;
+  /** Looks at once at the files of keys and certificates, as it does every few seconds. Never rejects. */
+  reload(): Promise<void>;
 }
 
 /** Starts the API. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
@@ -41,9 +60,11 @@ export async function startApi(
   const metrics = createMetrics();
   const onQuery = (statement: string, seconds: number): void => metrics.dbQueryDuration.observe({ statement }, seconds);
   const onEmbed = (model: string, seconds: number): void => metrics.embeddingDuration.observe({ model }, seconds);
+  const keyring = createKeyring(env.KEY_ENCRYPTION_KEY);
+  const personKeys = createPersonKeys(keyring);
   const db = lifecycle.add(
     'database',
-    await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
+    await openDatabase({ url: env.DATABASE_URL, poolMax: env.DATABASE_POOL_MAX, onQuery, personKeys }),
     (it) => it.close(),
   );
   const lane = lifecycle.add('read lane', openReadLane({ url: env.DATABASE_URL, onQuery }), (it) => it.close());
@@ -72,7 +93,44 @@ export async function startApi(
     issuer: env.JWT_ISSUER,
     audience: env.JWT_AUDIENCE,
   });
-  const auth = createAuth({ db, lane, sessions: redisSessionCache(redis), passwords: createPasswords(), tokens });
+  const watched = [...watchKeys(env, tokens, log)];
+  const feedLane = lifecycle.add(
+    'revocation feed lane',
+    openReadLane({ url: env.DATABASE_URL, sockets: 1, statementTimeoutMs: 800, onQuery }),
+    (it) => it.close(),
+  );
+  const live = lifecycle.add(
+    'revocation feed',
+    createLiveSessions({ lane, feedLane, sessions: redisSessionCache(redis), log }),
+    (it) => it.stop(),
+  );
+  await live.start();
+  const limiter = redisRateLimiter(redis);
+  const factors = createFactors({
+    db,
+    keyring,
+    limiter,
+    perMinute: env.RATE_LIMITS['signIn'] ?? 0,
+  });
+  const guards = {
+    passwords: createPasswords(),
+    policy: await createPasswordPolicy(),
+    gate: createSignInGate({ guard: redisLoginGuard(redis, { tries: env.SIGN_IN_TRIES }), metrics }),
+  };
+  const auth = createAuth({
+    db,
+    live,
+    ...guards,
+    tokens,
+    factors,
+  });
+  const accounts = createAccounts({ db, live, ...guards });
+  const outbound = lifecycle.add(
+    'outbound requests',
+    createOutbound({ allow: env.OUTBOUND_ALLOW, timeoutMs: 10_000, bodyBytesMax: 1_000_000 }),
+    (it) => it.close(),
+  );
+  const identityProviders = createIdentityProviders(env.OIDC_PROVIDERS, outbound.fetch);
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -80,14 +138,31 @@ export async function startApi(
 
   const chain = createChain({
     procedures: procedureTable(handlers),
-    services: { db, auth, embedder, searchEngine, metrics },
+    authenticate: createAuthenticate({ tokens, live, apiKeys: createApiKeys({ db, lane, log }) }),
+    services: {
+      db,
+      auth,
+      accounts,
+      factors,
+      embedder,
+      identityProviders,
+      keyring,
+      metrics,
+      searchEngine,
+      personKeys,
+      signer: createSigner(env.AUDIT_SIGNING_KEY),
+      anchors: createAnchorStore(env),
+    },
     lane,
     searchLane,
-    limiter: redisRateLimiter(redis),
+    limiter,
     limits: env.RATE_LIMITS,
     metrics,
     log,
-    onCommit: () => bus()?.hint(wakeSubject),
+    onCommit: () => {
+      bus()?.hint(wakeSubject);
+      bus()?.hint(wakeMailSubject);
+    },
     checkOutput: env.CHECK_OUTPUT,
   });
 
@@ -98,13 +173,18 @@ export async function startApi(
     { ...(await readyLine('redis', () => redis.ping())), ok: true },
     { name: 'nats', ok: true, detail: bus() === undefined ? 'not connected; events wait in the outbox' : 'connected' },
   ];
+  const pair = await readTlsPair(env);
   const server = createApiServer({
     chain,
     ready,
-    jwks: tokens.jwks,
+    jwks: () => tokens.jwks,
     corsOrigins: env.CORS_ORIGINS,
     trustedHops: env.TRUST_PROXY,
+    tls: pair,
+    strictTransport: pair !== undefined || env.PUBLIC_URL?.startsWith('https:') === true,
   });
+  if (pair !== undefined && server instanceof TlsServer) watched.push(watchTlsPair(server, pair, { env, log }));
+  lifecycle.add('file watch', watched, (all) => all.forEach((it) => it.stop()));
   server.listen(env.PORT, env.HOST);
   await once(server, 'listening');
   lifecycle.add('http', server, (it) => closeServer(it, env.SHUTDOWN_DEADLINE_MS / 2));
@@ -115,9 +195,25 @@ export async function startApi(
 
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : env.PORT;
-  const url = `http://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`;
+  const scheme = pair === undefined ? 'http' : 'https';
+  const url = `${scheme}://${env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST}:${port}`;
   log.info({ url, metricsPort: env.METRICS_PORT }, 'listening');
-  return { url };
+  return { url, reload: async () => void (await Promise.all(watched.map((it) => it.look()))) };
+}
+
+/** Keys that came from a file are exchanged when the file is. */
+function watchKeys(env: ApiEnv, tokens: Tokens, log: Logger): readonly WatchedFiles[] {
+  if (env.JWT_PRIVATE_KEYS_FILE === undefined) return [];
+  return [
+    watchFiles({
+      what: 'signing keys',
+      paths: [env.JWT_PRIVATE_KEYS_FILE],
+      contents: [env.JWT_PRIVATE_KEYS],
+      everyMs: env.FILES_RELOAD_MS,
+      apply: ([keys]) => tokens.replaceKeys(keys ?? ''),
+      log,
+    }),
+  ];
 }
 
 /** Connects to NATS in the background: the API only sends hints, so it serves without. */

@@ -1,28 +1,45 @@
 /** What a handler may use, by the way its row meets the database. */
 import type { contract } from '@novax/contracts/api/contract';
 import type { HandlersOf } from '@novax/contracts/procedure';
+import type { PersonKeys } from '@novax/db/person-keys';
 import type { Database, TenantTx } from '@novax/db/tx';
-import type { Embedder, SearchEngine } from '@novax/domain/ports';
+import type { BlobStore, Embedder, IdentityProviders, SearchEngine } from '@novax/domain/ports';
 import type { Reader } from '@novax/domain/reader';
+import type { Keyring } from '@novax/runtime/keyring';
 import type { Metrics } from '@novax/runtime/metrics';
+import type { Accounts } from './auth/accounts.ts';
+import type { Signer } from '@novax/runtime/signing';
 import type { Auth } from './auth/auth.ts';
+import type { Factors } from './auth/factors.ts';
 import type { Caller, RequestFacts } from './request.ts';
 
-/** Things handlers without a transaction of their own may use. */
+/** Things that every handler may use; `db` is for handlers without a transaction of their own. */
 export interface Services {
   readonly db: Database;
   readonly auth: Auth;
+  readonly factors: Factors;
+  readonly accounts: Accounts;
   readonly embedder: Embedder;
+  readonly identityProviders: IdentityProviders;
+  readonly keyring: Keyring;
   readonly metrics: Metrics;
   /** Null where none is configured; the database answers then. */
   readonly searchEngine: SearchEngine | null;
+  /** Opens what is personal in the audit trail. */
+  readonly personKeys: PersonKeys;
+  /** Checks the seals of the audit trail. */
+  readonly signer: Signer;
+  /** Where their heads are anchored; null where no place is named. */
+  readonly anchors: BlobStore | null;
 }
 
 export interface WriteContext {
   readonly tx: TenantTx;
+  readonly services: Services;
 }
 export interface ReadContext {
   readonly reader: Reader;
+  readonly services: Services;
 }
 export interface OpenContext {
   readonly services: Services;

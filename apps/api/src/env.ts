@@ -1,8 +1,13 @@
 /** The API's settings, read once. */
-import { rateLimits } from '@novax/contracts/limits';
-import { crashSchema, portSchema, readEnv } from '@novax/runtime/env';
+import { crashSchema, EnvError, portSchema, readEnv } from '@novax/runtime/env';
+import { oidcProvidersSchema } from '@novax/adapters/oidc-settings';
+import { signInTries } from '@novax/contracts/limits';
+import { anchorStoreSettings } from '@novax/adapters/blobs';
+import { outboundAllowSchema } from '@novax/adapters/outbound-settings';
 import { keyringSchema } from '@novax/runtime/keyring';
+import { signingKeysSchema } from '@novax/runtime/signing';
 import { z } from 'zod';
+import { limitsSchema } from './limits-setting.ts';
 
 const list = z
   .string()
@@ -13,6 +18,11 @@ const list = z
       .map((item) => item.trim())
       .filter((item) => item !== ''),
   );
+
+/** As a browser would send it: scheme and host, a port only where it is not the scheme's own, no path. `null` is nobody's. */
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text && text !== 'null';
+}
 
 const schema = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -29,31 +39,55 @@ const schema = z.object({
     .regex(/^[A-Za-z0-9]{1,32}$/)
     .optional(),
   JWT_PRIVATE_KEYS: z.string().min(1, 'a JWKS with at least one private key; the first one signs'),
+  /** Where the keys were read from, when it was a file: it may be replaced while the process runs. */
+  JWT_PRIVATE_KEYS_FILE: z.string().optional(),
   JWT_ISSUER: z.string().default('novax'),
   JWT_AUDIENCE: z.string().default('novax-api'),
   /** Keys that seal what the database keeps for this process alone: base64 of 32 bytes each, comma-separated; the first seals. */
   KEY_ENCRYPTION_KEY: keyringSchema,
+  /** Identity providers that people can sign in with. */
+  OIDC_PROVIDERS: oidcProvidersSchema,
+  /** Origins of one's own network that may be asked for what others chose, such as an identity provider without a public address. */
+  OUTBOUND_ALLOW: outboundAllowSchema,
+  /** Keys of the audit chains' heads, here to check them: base64 of 32 bytes each, comma-separated. */
+  AUDIT_SIGNING_KEY: signingKeysSchema,
+  ...anchorStoreSettings,
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),
   EMBEDDING_BASE_URL: z.url().optional(),
   EMBEDDING_MODEL: z.string().optional(),
   EMBEDDING_API_KEY: z.string().optional(),
-  CORS_ORIGINS: list,
+  /** Other origins whose pages may read answers; each exactly as browsers send it. */
+  CORS_ORIGINS: list.refine(
+    (origins) => origins.every(isOrigin),
+    'origins like https://app.example.com, comma-separated',
+  ),
+  /** How people reach this API; optional. Said to be https, browsers are told never to come without it. */
+  PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** Certificate chain and private key in PEM, when this process ends TLS itself. Both or neither. */
+  TLS_CERT_FILE: z.string().optional(),
+  TLS_KEY_FILE: z.string().optional(),
+  /** How often files of keys and certificates are looked at, milliseconds. */
+  FILES_RELOAD_MS: z.coerce.number().int().min(50).default(5_000),
   /** Proxies whose X-Forwarded-For is believed: a number of hops; 0 believes nobody. */
   TRUST_PROXY: z.coerce.number().int().min(0).max(10).default(0),
-  RATE_LIMITS: z
+  RATE_LIMITS: limitsSchema,
+  /** Failed sign-ins, of one account and from one network, before the next must wait. */
+  SIGN_IN_TRIES: z
     .string()
     .default('{}')
     .transform((text, context) => {
       try {
-        return z.record(z.string(), z.int().min(1)).parse(JSON.parse(text));
+        return z
+          .strictObject({ account: z.int().min(1).optional(), network: z.int().min(1).optional() })
+          .parse(JSON.parse(text));
       } catch {
-        context.addIssue('must be JSON like {"read":120,"write":60,"signIn":10}');
+        context.addIssue('must be JSON like {"account":3,"network":10}');
         return z.NEVER;
       }
     })
-    .transform((overrides): Readonly<Record<string, number>> => ({ ...rateLimits, ...overrides })),
+    .transform(({ account = signInTries.account, network = signInTries.network }) => ({ account, network })),
   /** Parse answers as well as inputs; for tests and development. */
   CHECK_OUTPUT: z.stringbool().default(false),
   /** Tests only: where this process dies. */
@@ -65,5 +99,12 @@ export type ApiEnv = z.output<typeof schema>;
 
 /** Throws `EnvError` naming every problem. */
 export function readApiEnv(): ApiEnv {
-  return readEnv(schema, process.env);
+  const env = readEnv(schema, process.env);
+  if ((env.TLS_CERT_FILE === undefined) !== (env.TLS_KEY_FILE === undefined))
+    throw new EnvError('settings are wrong:\n  TLS_CERT_FILE and TLS_KEY_FILE: set both or neither');
+  // Keys given directly win over a file, which then is not theirs.
+  const { JWT_PRIVATE_KEYS_FILE: keysFile, ...rest } = env;
+  return process.env['JWT_PRIVATE_KEYS'] || keysFile === undefined
+    ? rest
+    : { ...rest, JWT_PRIVATE_KEYS_FILE: keysFile };
 }

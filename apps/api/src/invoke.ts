@@ -1,19 +1,20 @@
 /** The one chain every face goes through: limit → actor → limit → parse → (writes) target → gate → handler → commit → error. */
-import { cacheKeys } from '@novax/contracts/cache-keys';
 import { errorTable } from '@novax/contracts/errors';
-import { rateWindowMs, type RateClass } from '@novax/contracts/limits';
-import { roleMay, roles } from '@novax/contracts/permissions';
+import { allowedWhileSuspended, roleMay, roles } from '@novax/contracts/permissions';
 import type { Row } from '@novax/contracts/procedure';
 import type { Actor } from '@novax/db/actor';
 import { targets } from '@novax/db/queries/targets';
 import type { ReadLane } from '@novax/db/read-lane';
-import type { RateLimiter } from '@novax/domain/ports';
+import type { RateLimiter } from '@novax/domain/rate-limiter';
 import type { Reader } from '@novax/domain/reader';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
-import { networkOf } from './address.ts';
+import { systemClock } from '@novax/runtime/clock';
+import type { Authenticate } from './auth/authenticate.ts';
 import type { OpenContext, ReadContext, Services, WriteContext } from './context.ts';
+import { createKnownMembers } from './known-members.ts';
+import { createLimits } from './limits.ts';
 import type { Caller, RequestFacts } from './request.ts';
 
 type AnyHandler = (context: never, input: never) => Promise<unknown>;
@@ -29,12 +30,15 @@ export interface Procedure {
 export interface Chain {
   /** Every procedure by its path. */
   readonly procedures: ReadonlyMap<string, Procedure>;
-  /** Answers a call or throws an `AppError`; times it either way. */
+  /** Answers a call or throws an `AppError`; times it either way. A function as input reads it, once the address is within its limit. */
   invoke(path: string, rawInput: unknown, request: RequestFacts): Promise<unknown>;
+  /** Counts a request that names no procedure. Throws RATE_LIMITED. */
+  admit(request: RequestFacts): Promise<void>;
 }
 
 export interface ChainOptions {
   readonly procedures: ReadonlyMap<string, Procedure>;
+  readonly authenticate: Authenticate;
   readonly services: Services;
   readonly lane: ReadLane;
   /** For rows whose latency is that of a search. */
@@ -51,23 +55,9 @@ export interface ChainOptions {
 
 /** Builds the chain that all faces share, so that authentication and limits cannot diverge. */
 export function createChain(options: ChainOptions): Chain {
-  const { services, limiter, limits, metrics, log } = options;
-
-  /** Reads pass when the limiter is down, sign-in does not (it guards passwords). */
-  async function limit(rateClass: RateClass | 'address' | 'organization', subject: string): Promise<void> {
-    const max = limits[rateClass] ?? 0;
-    let decision;
-    try {
-      decision = await limiter.take(cacheKeys.rateLimit(rateClass, subject), max, rateWindowMs);
-    } catch (cause) {
-      if (rateClass === 'signIn')
-        throw new AppError('DEPENDENCY_UNAVAILABLE', { cause, detail: 'rate limiter is down', retryAfterS: 1 });
-      return;
-    }
-    if (decision.admitted) return;
-    metrics.rateLimited.inc({ class: rateClass });
-    throw new AppError('RATE_LIMITED', { retryAfterS: Math.ceil(decision.retryAfterMs / 1000) });
-  }
+  const { services, metrics, log } = options;
+  const limits = createLimits(options);
+  const members = createKnownMembers(systemClock);
 
   function readerFor(caller: Caller | null, row: Row): Reader {
     const lane = row.latency === 'search' ? options.searchLane : options.lane;
@@ -77,21 +67,29 @@ export function createChain(options: ChainOptions): Chain {
 
   async function run(procedure: Procedure, rawInput: unknown, request: RequestFacts): Promise<unknown> {
     const { row } = procedure;
-    const address = request.call.ip === null ? 'unknown' : networkOf(request.call.ip);
-    // Before anyone is authenticated only the address is known: forged tokens are not even looked at beyond its limit. A signed-in person then has
-    // limits of their own.
-    await limit(row.scope === 'public' ? row.limit : 'address', `ip:${address}`);
-    const caller = row.scope === 'public' ? null : await services.auth.authenticate(request.authorization);
+    // Before anyone is authenticated only the address is known: beyond its limit no body is read and no forged token looked at. A signed-in
+    // person then has limits of their own.
+    await limits.address(request, procedure);
+    const raw = await readInput(rawInput);
+    const caller = row.scope === 'public' ? null : await options.authenticate(request.authorization);
+    const countedOrg = caller === null ? null : organizationBefore(caller, namedOrganization(row, raw));
     if (caller !== null) {
-      await limit(row.limit, caller.kind === 'apiKey' ? `key:${caller.apiKeyId}` : `user:${caller.userId}`);
+      await limits.caller(request, procedure, { caller, orgId: countedOrg });
       admitKey(row, caller);
     }
-    const input = parse(row, rawInput);
+    const input = parse(row, raw);
     const reader = readerFor(caller, row);
     // Reads that every member may make need no look at the role: the policies show members their rows and nobody else's.
-    const orgId = row.tx === 'write' || isGated(row) ? await gate(row, input, reader) : namedOrganization(input);
-    if (caller !== null && orgId !== null) await limit('organization', orgId);
-    if (row.tx === 'read') return call<ReadContext>(procedure, { reader }, input);
+    const gated = row.tx === 'write' || isGated(row);
+    const orgId = gated ? await gate(row, input, reader) : namedOrganization(row, input);
+    if (caller?.kind === 'apiKey' && orgId !== null && orgId !== caller.orgId)
+      throw new AppError('NOT_FOUND', {
+        detail: `api key ${caller.apiKeyId} is of another organization than ${orgId}`,
+      });
+    if (caller !== null && countedOrg === null && orgId !== null && (gated || (await isMember(reader, orgId))))
+      await limits.organization(request, procedure, orgId);
+    if (gated && caller !== null && orgId !== null) members.add(caller.userId, orgId);
+    if (row.tx === 'read') return call<ReadContext>(procedure, { reader, services }, input);
     if (row.tx === 'none') {
       const answer = await call<OpenContext>(procedure, { services, request, caller, reader }, input);
       if (row.kind === 'mutation') options.onCommit();
@@ -103,10 +101,24 @@ export function createChain(options: ChainOptions): Chain {
         ? { type: 'api_key', userId: caller.userId, apiKeyId: caller.apiKeyId }
         : { type: 'user', userId: reader.userId };
     const answer = await services.db.tenant({ orgId, actor, call: request.call }, (tx) =>
-      call<WriteContext>(procedure, { tx }, input),
+      call<WriteContext>(procedure, { tx, services }, input),
     );
     options.onCommit();
     return answer;
+  }
+
+  /** The organization that a call is surely about before its handler: an API key's own, or one that its caller was lately seen in. */
+  function organizationBefore(caller: Caller, named: string | null): string | null {
+    if (caller.kind === 'apiKey') return caller.orgId;
+    return named !== null && members.has(caller.userId, named) ? named : null;
+  }
+
+  /** An outsider who names an organization must not use up its limit. */
+  async function isMember({ userId, read }: Reader, orgId: string): Promise<boolean> {
+    if (members.has(userId, orgId)) return true;
+    const [found] = await read(targets.organization, [orgId]);
+    if (found !== undefined) members.add(userId, orgId);
+    return found !== undefined;
   }
 
   /** Our own failures with their causes; what the caller did wrong in one line. */
@@ -120,16 +132,19 @@ export function createChain(options: ChainOptions): Chain {
 
   return {
     procedures: options.procedures,
+    admit: (request) => limits.address(request),
     async invoke(path, rawInput, request) {
       const started = performance.now();
       const procedure = options.procedures.get(path);
       let code = 'OK';
       try {
-        if (procedure === undefined)
+        if (procedure === undefined) {
+          await limits.address(request);
           throw new AppError('NOT_FOUND', {
             detail: `no procedure "${path}"`,
             text: 'There is no procedure by that name.',
           });
+        }
         const answer = await run(procedure, rawInput, request);
         return options.checkOutput ? procedure.row.output.parse(answer) : answer;
       } catch (thrown) {
@@ -145,6 +160,11 @@ export function createChain(options: ChainOptions): Chain {
       }
     },
   };
+}
+
+async function readInput(input: unknown): Promise<unknown> {
+  const read: unknown = typeof input === 'function' ? await input() : input;
+  return read;
 }
 
 function parse(row: Row, rawInput: unknown): unknown {
@@ -196,11 +216,11 @@ function isGated({ tx, needs, target }: Row): boolean {
   return tx === 'read' && target !== undefined && needs !== undefined && !roles.every((role) => roleMay(role, needs));
 }
 
-/** The organization an input names itself; by the id of something inside it, it is known to the database alone. */
-function namedOrganization(input: unknown): string | null {
-  // Inputs of the contract are objects.
-  const { organizationId } = input as { organizationId?: unknown };
-  return typeof organizationId === 'string' ? organizationId : null;
+/** The organization an input names itself, parsed or not; by the id of something inside it, it is known to the database alone. */
+function namedOrganization({ scope, target }: Row, input: unknown): string | null {
+  if (typeof input !== 'object' || input === null) return null;
+  const id: unknown = Reflect.get(input, (scope === 'organization' ? target : undefined) ?? 'organizationId');
+  return typeof id === 'string' ? id : null;
 }
 
 /** The target's organization, if the caller's role there allows the row. Throws NOT_FOUND or FORBIDDEN. */
@@ -214,6 +234,11 @@ async function gate(row: Row, input: unknown, reader: Reader): Promise<string> {
   const [found] = await reader.read(targets[scope], [id ?? '']);
   if (found === undefined) throw new AppError('NOT_FOUND', { detail: `${scope} ${id}` });
   if (!roleMay(found.role, needs)) throw new AppError('FORBIDDEN', { detail: `${found.role} may not ${needs}` });
+  if (found.status === 'suspended' && !allowedWhileSuspended(needs))
+    throw new AppError('FORBIDDEN', {
+      detail: `organization ${found.org_id} is suspended`,
+      text: 'This organization is suspended: it can be read and left, and nothing else.',
+    });
   return found.org_id;
 }
 

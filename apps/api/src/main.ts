@@ -10,11 +10,13 @@ try {
   const env = readApiEnv();
   armCrash(env.NOVAX_CRASH_AT);
   const log = createLogger({ name: 'novax-api', level: env.LOG_LEVEL });
+  let reload = async (): Promise<void> => undefined;
+  process.on('SIGHUP', () => void reload());
   await runProcess({
     log,
     deadlineMs: env.SHUTDOWN_DEADLINE_MS,
     start: async (lifecycle) => {
-      await startApi(env, { lifecycle, log });
+      ({ reload } = await startApi(env, { lifecycle, log }));
     },
   });
 } catch (thrown) {

@@ -1,6 +1,7 @@
 /** What is known of a call before its handler: who makes it and from where. */
 import type { Action } from '@novax/contracts/permissions';
 import type { CallInfo } from '@novax/db/actor';
+import type { RateDecision } from '@novax/domain/rate-limiter';
 import { AppError } from '@novax/runtime/errors';
 
 /** A signed-in person. */
@@ -29,10 +30,18 @@ export function sessionOf(caller: Caller | null): SessionCaller {
   return caller;
 }
 
+/** What the limits said of a request so far; filled by the chain, shown by the faces. */
+export interface RateReport {
+  /** Null until a limit was looked at, and while the limiter is down. */
+  tightest: RateDecision | null;
+}
+
 /** What a face knows of a request before anybody is authenticated. */
 export interface RequestFacts {
   readonly face: 'trpc' | 'rest';
   readonly authorization: string | undefined;
   readonly call: CallInfo & { readonly requestId: string };
   readonly userAgent: string | null;
+  /** Shared by all calls of a batch. */
+  readonly rate: RateReport;
 }

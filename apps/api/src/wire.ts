@@ -2,6 +2,7 @@
 import { errorTable, type ErrorData } from '@novax/contracts/errors';
 import type { WireError } from '@novax/contracts/procedure';
 import type { AppError } from '@novax/runtime/errors';
+import type { RequestFacts } from './request.ts';
 
 /** What both faces tell about an error, and nothing else: the public text, never the detail. */
 export function errorData(error: AppError, requestId: string): ErrorData {
@@ -34,10 +35,19 @@ export function problem(error: AppError, requestId: string): Record<string, unkn
   return { type: 'about:blank', title: error.text, status: errorTable[error.code].http, code: appCode, ...rest };
 }
 
-/** Headers an error adds to its answer. */
-export function errorHeaders(error: AppError): Record<string, string> {
-  const headers: Record<string, string> = {};
-  if (error.retryAfterS !== undefined) headers['retry-after'] = String(error.retryAfterS);
-  if (error.code === 'UNAUTHENTICATED') headers['www-authenticate'] = 'Bearer';
+/**
+ * Headers of every answer to a call: the request's id, the tightest limit it met, and what its error adds.
+ * `RateLimit-Limit`, `-Remaining` and `-Reset` are those of draft-ietf-httpapi-ratelimit-headers-06. Reset is the draft's "seconds until the
+ * quota resets", which it lets a sliding window restore in part: here until one call more has room, so on a refusal it equals `Retry-After`.
+ */
+export function answerHeaders({ call, rate }: RequestFacts, error?: AppError): Record<string, string> {
+  const headers: Record<string, string> = { 'x-request-id': call.requestId };
+  if (rate.tightest !== null) {
+    headers['ratelimit-limit'] = String(rate.tightest.limit);
+    headers['ratelimit-remaining'] = String(rate.tightest.remaining);
+    headers['ratelimit-reset'] = String(Math.ceil(rate.tightest.resetMs / 1000));
+  }
+  if (error?.retryAfterS !== undefined) headers['retry-after'] = String(error.retryAfterS);
+  if (error?.code === 'UNAUTHENTICATED') headers['www-authenticate'] = 'Bearer';
   return headers;
 }

@@ -1,6 +1,8 @@
 /** Builds the workers from their settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
+import { createAnchorStore, createFileStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
+import { createMailer } from '@novax/adapters/mailer';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { connectJobWorker } from '@novax/adapters/job-worker';
 import { connectJobQueue } from '@novax/adapters/queues';
@@ -10,15 +12,19 @@ import { queueNames, type QueueName } from '@novax/contracts/jobs';
 import { assertBoundByPolicies } from '@novax/db/powerless';
 import { ensureEmbeddingModel, keepDeadLetter } from '@novax/db/queries/upkeep';
 import { openDatabase } from '@novax/db/tx';
+import { recordErasures } from '@novax/domain/users/erase';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
+import { createSigner } from '@novax/runtime/signing';
 import type { WorkersEnv } from './env.ts';
 import { fanOutConsumer } from './fan-out.ts';
 import { reconcile, runJob } from './jobs/run-job.ts';
+import { startMail } from './mail.ts';
 import { startRelay } from './relay.ts';
 import { startSchedules } from './schedules.ts';
+import { startSeals } from './seals.ts';
 
 /** Jobs of each queue that run at once in this process; embedding is bound by one core. */
 const concurrency: Readonly<Record<QueueName, number>> = {
@@ -56,6 +62,7 @@ export async function startWorkers(
     await connectJobQueue({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log }),
     (it) => it.close(),
   );
+  const signer = createSigner(env.AUDIT_SIGNING_KEY);
   const searchEngine =
     env.MEILI_URL === undefined
       ? null
@@ -82,7 +89,13 @@ export async function startWorkers(
       dims: embedder.dims,
     });
     const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log });
-    const jobParts = { db, modelId, embedder, summarizer, searchEngine, queue, metrics, log };
+    const blobs = createFileStore(env);
+    if (blobs === null)
+      log.warn(
+        'no STORAGE_DIR: a restore will not know who was erased since its backup, for nothing outside the database does',
+      );
+    const anchors = createAnchorStore(env);
+    const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, signer, anchors, metrics, log };
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,
@@ -109,6 +122,10 @@ export async function startWorkers(
       lifecycle.add(`${name} jobs`, stop, (it) => it());
     }
     await reconcile(jobParts, null);
+    if (blobs !== null)
+      await recordErasures({ db, blobs }).catch((err: unknown) =>
+        log.warn({ err }, 'the erased could not be listed in the store; the schedule tries again'),
+      );
   }
   if (has('schedules')) await startSchedules(queue);
   if (has('fan-out')) {
@@ -138,6 +155,17 @@ export async function startWorkers(
   }
   if (has('relay'))
     lifecycle.add('relay', startRelay({ url: env.DATABASE_WORKER_URL, bus, log, metrics }), (it) => it());
+  if (has('mail')) {
+    const mailer = createMailer(env);
+    if (mailer === null) log.warn('mails wait: name a server in SMTP_URL or a folder in MAIL_DIR');
+    else lifecycle.add('mailer', mailer, (it) => it.close());
+    const appUrl = env.APP_URL ?? env.PUBLIC_URL;
+    if (mailer !== null && appUrl === undefined)
+      throw new Error('mails hold links: name where they lead in APP_URL or PUBLIC_URL');
+    const sender = { mailer, appUrl: appUrl ?? '', from: env.MAIL_FROM };
+    lifecycle.add('mail', startMail({ db, bus, log, metrics, ...sender }), (it) => it());
+  }
+  if (has('seals')) lifecycle.add('seals', startSeals({ db, bus, signer, log, metrics }), (it) => it());
 
   const server = createMetricsServer({ metrics, ready });
   server.listen(env.METRICS_PORT, env.HOST);

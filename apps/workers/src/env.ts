@@ -1,5 +1,7 @@
 /** The workers' settings, read once. */
+import { anchorStoreSettings } from '@novax/adapters/blobs';
 import { crashSchema, portSchema, readEnv } from '@novax/runtime/env';
+import { signingKeysSchema } from '@novax/runtime/signing';
 import { z } from 'zod';
 import { workerRoles } from './roles.ts';
 
@@ -21,6 +23,9 @@ const schema = z.object({
     .string()
     .regex(/^[A-Za-z0-9]{1,32}$/)
     .optional(),
+  /** Keys that sign the heads of the audit chains: base64 of 32 bytes each, comma-separated; the first signs. */
+  AUDIT_SIGNING_KEY: signingKeysSchema,
+  ...anchorStoreSettings,
   MEILI_URL: z.url().optional(),
   MEILI_MASTER_KEY: z.string().optional(),
   EMBEDDING_PROVIDER: z.enum(['local', 'openai']).default('local'),
@@ -31,6 +36,16 @@ const schema = z.object({
   LANGUAGE_MODEL_BASE_URL: z.url().optional(),
   LANGUAGE_MODEL_MODEL: z.string().optional(),
   LANGUAGE_MODEL_API_KEY: z.string().optional(),
+  /** Where mails go: `smtps://user:password@host`, or `smtp://…` with STARTTLS; plain on loopback alone. */
+  SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  /** A folder for mails in place of a server; with neither, mails wait in the database. */
+  MAIL_DIR: z.string().optional(),
+  /** Sender of every mail, like `NovaX <novax@example.com>`. */
+  MAIL_FROM: z.string().optional(),
+  /** Where people reach the product; links in mails begin with APP_URL, or with this when there is no app beside the API. */
+  PUBLIC_URL: z.url().optional(),
+  /** The web app: it answers /verify-email, /reset-password and /accept-invitation, each with `?token=…`. */
+  APP_URL: z.url().optional(),
   /** Roles of this process, comma-separated; all of them when absent. */
   WORKER_ROLES: z
     .string()

@@ -103,6 +103,16 @@ const schema = z
         port,
       }),
     ]),
+    /** Without it mails wait in the database. The server's address is the key SMTP_URL of a Secret. */
+    mail: z
+      .strictObject({
+        from: z.string().min(3),
+        /** The web app that links in mails lead to; the API's own address when absent. */
+        appUrl: z.url({ protocol: /^https?$/ }).optional(),
+        cidrs,
+        port,
+      })
+      .optional(),
     api: z.strictObject({ replicas: z.number().int().min(2).max(50), resources }),
     workers: z.strictObject({ replicas: z.number().int().min(1).max(50), resources }),
     jobs: z.strictObject({ resources }),

@@ -49,6 +49,9 @@ export function edgesOf(config: DeploymentConfig): Edge[] {
     const models: Outsider = { kind: 'cidrs', name: 'embedding-service', cidrs: config.embedding.cidrs };
     edges.push(tcp('api', models, config.embedding.port), tcp('workers', models, config.embedding.port));
   }
+  if (config.mail !== undefined) {
+    edges.push(tcp('workers', { kind: 'cidrs', name: 'mail-server', cidrs: config.mail.cidrs }, config.mail.port));
+  }
   if (config.backup.driver === 's3') {
     edges.push(
       tcp(

@@ -39,6 +39,7 @@ const table = {
     BACKUP_S3_SECRET_ACCESS_KEY: 'its secret (backup.driver: s3)',
     EMBEDDING_API_KEY: 'key of the embedding service (embedding.provider: openai)',
     MEILI_MASTER_KEY: 'at least 16 bytes (data.meilisearch)',
+    SMTP_URL: 'smtps://<user>:<password>@<host> (mail)',
   },
 } as const;
 
@@ -65,6 +66,7 @@ export function requiredSecrets(config: DeploymentConfig): SecretKey[] {
     ['BACKUP_S3_ACCESS_KEY_ID', 'BACKUP_S3_SECRET_ACCESS_KEY'].forEach((key) => absent.add(key));
   if (config.embedding.provider !== 'openai') absent.add('EMBEDDING_API_KEY');
   if (config.data.meilisearch === undefined) absent.add('MEILI_MASTER_KEY');
+  if (config.mail === undefined) absent.add('SMTP_URL');
   const tls = ['tls.crt', 'tls.key'].map((key) => ({
     secret: config.ingress.tlsSecret,
     key,

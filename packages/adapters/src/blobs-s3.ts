@@ -65,6 +65,25 @@ export function s3BlobStore(options: S3Options): BlobStore {
         await rm(spool, { force: true });
       }
     },
+    async putHeld(key, body, { contentType, until }) {
+      const target = { ...at(key), ContentType: contentType, Body: body, ContentLength: body.length };
+      // S3 takes an object lock only with a checksum of the body.
+      const held = {
+        ObjectLockMode: 'COMPLIANCE',
+        ObjectLockRetainUntilDate: until,
+        ChecksumAlgorithm: 'SHA256',
+      } as const;
+      return reached(async () => {
+        try {
+          await client.send(new PutObjectCommand({ ...target, ...held }));
+          return true;
+        } catch (thrown) {
+          if (!locksNothing(thrown)) throw thrown;
+          await client.send(new PutObjectCommand(target));
+          return false;
+        }
+      });
+    },
     async get(key) {
       const found = await orNull(() => client.send(new GetObjectCommand(at(key))));
       if (!found) throw new AppError('NOT_FOUND', { detail: `no blob ${key}` });
@@ -95,6 +114,14 @@ export function s3BlobStore(options: S3Options): BlobStore {
       await reached(() => client.send(new HeadBucketCommand({ Bucket: options.bucket })));
     },
   };
+}
+
+/** True for the answer of a bucket without object lock, or of a server that does not know it. */
+function locksNothing(thrown: unknown): boolean {
+  return (
+    thrown instanceof S3ServiceException &&
+    (thrown.name === 'NotImplemented' || (thrown.name === 'InvalidRequest' && /lock/i.test(thrown.message)))
+  );
 }
 
 async function orNull<T>(work: () => Promise<T>): Promise<T | null> {

@@ -1,4 +1,4 @@
-/** The typed client: every procedure of the contract, with a session that keeps itself alive and retries that cannot do harm. */
+/** The typed client: every procedure of the contract, with a session that keeps itself alive, or an API key, and retries that cannot do harm. */
 import type { AppRouter } from '@novax/contracts/api/contract';
 import { batchCallsMax } from '@novax/contracts/limits';
 import {
@@ -21,6 +21,8 @@ export interface NovaxClientOptions {
   readonly url: string;
   /** Optional: tokens of an earlier start, to go on with. */
   readonly tokens?: Tokens | null;
+  /** Optional: sent in place of a session, as it is, with every call; for programs, never for browsers. Such a client cannot sign in. */
+  readonly apiKey?: string;
   /** Optional: in place of the global `fetch`. */
   readonly fetch?: Fetch;
   /** Optional: told of every change of the tokens, null at the end of the session; the place to store them. */
@@ -37,7 +39,7 @@ type InputOf<V extends 'login' | 'register'> = Parameters<Procedures['auth'][V][
 export type SignedInUser = Awaited<ReturnType<Procedures['auth']['login']['mutate']>>['user'];
 
 export interface NovaxSession {
-  /** Signs in; later calls carry the session. */
+  /** Signs in; later calls carry the session. SECOND_FACTOR_REQUIRED asks for the same once more with `code`. */
   login(input: InputOf<'login'>): Promise<SignedInUser>;
   /** Creates a user and signs them in. */
   register(input: InputOf<'register'>): Promise<SignedInUser>;
@@ -122,8 +124,12 @@ class PersistentClient extends TRPCUntypedClient<AppRouter> {
 /**
  * Makes a client. Safe in browsers, React Native and Node: it needs `fetch` and `AbortController`, nothing else. One client per session.
  * Calls reject with a `NovaxError` (see `isNovaxError`), or with tRPC's own error when their signal was aborted.
+ * Throws for an API key beside tokens: a call can be made as one of the two.
  */
 export function createNovaxClient(options: NovaxClientOptions): NovaxClient {
+  const { apiKey } = options;
+  if (apiKey !== undefined && (options.tokens ?? null) !== null)
+    throw new Error('give the client an API key or the tokens of a session, not both');
   const url = `${options.url.replace(/\/+$/, '')}/trpc`;
   const http = { url, fetch: createTransport(options.fetch, options.timeoutMs ?? 30_000) };
   const keeper = createTokenKeeper({
@@ -131,13 +137,14 @@ export function createNovaxClient(options: NovaxClientOptions): NovaxClient {
     refresh: (refreshToken) => procedures.auth.refresh.mutate({ refreshToken }),
     onTokens: options.onTokens ?? (() => undefined),
   });
+  const credentials = apiKey === undefined ? keeper : { accessToken: () => Promise.resolve(apiKey) };
 
-  const alone = httpLink<AppRouter>({ ...http, headers: ({ op }) => authorization(keeper, [op]) });
+  const alone = httpLink<AppRouter>({ ...http, headers: ({ op }) => authorization(credentials, [op]) });
   const together = httpBatchLink<AppRouter>({
     ...http,
     maxItems: batchCallsMax,
     maxURLLength: 8_000,
-    headers: ({ opList }) => authorization(keeper, opList),
+    headers: ({ opList }) => authorization(credentials, opList),
   });
   const link =
     options.batch === true
@@ -145,15 +152,17 @@ export function createNovaxClient(options: NovaxClientOptions): NovaxClient {
       : alone;
   const procedures: Procedures = createTRPCClientProxy<AppRouter>(new PersistentClient(keeper, [link]));
 
-  async function enter(answer: Promise<Tokens & { readonly user: SignedInUser }>): Promise<SignedInUser> {
-    const { user, accessToken, refreshToken, expiresAt } = await answer;
+  async function enter(enterBy: () => Promise<Tokens & { readonly user: SignedInUser }>): Promise<SignedInUser> {
+    // Later calls would still be the key's.
+    if (apiKey !== undefined) throw new Error('a client with an API key cannot sign in; make another one');
+    const { user, accessToken, refreshToken, expiresAt } = await enterBy();
     keeper.set({ accessToken, refreshToken, expiresAt });
     return user;
   }
 
   const session: NovaxSession = {
-    login: (input) => enter(procedures.auth.login.mutate(input)),
-    register: (input) => enter(procedures.auth.register.mutate(input)),
+    login: (input) => enter(() => procedures.auth.login.mutate(input)),
+    register: (input) => enter(() => procedures.auth.register.mutate(input)),
     async logout() {
       try {
         await procedures.auth.logout.mutate({});
@@ -174,12 +183,15 @@ export function createNovaxClient(options: NovaxClientOptions): NovaxClient {
 }
 
 /** The header of a request that carries these calls, and a note of the token in each. */
-async function authorization(keeper: TokenKeeper, calls: readonly Operation[]): Promise<Record<string, string>> {
+async function authorization(
+  credentials: Pick<TokenKeeper, 'accessToken'>,
+  calls: readonly Operation[],
+): Promise<Record<string, string>> {
   if (calls.every((call) => publicCalls.has(call.path))) return {};
   // `PersistentClient` puts it there.
   const attempts = calls.map((call) => call.context['attempt'] as Attempt);
   try {
-    const token = await keeper.accessToken();
+    const token = await credentials.accessToken();
     for (const attempt of attempts) attempt.token = token;
     return token === null ? {} : { authorization: `Bearer ${token}` };
   } catch (error) {

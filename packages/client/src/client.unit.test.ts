@@ -162,6 +162,60 @@ test('sign-in carries the session into later calls and tells where to store it',
   expect(stored.map((entry) => entry?.accessToken)).toEqual(['access-a', undefined]);
 });
 
+test('sign-in passes the code of a second factor along, and tells when one is missing without touching the session', async () => {
+  const user = { id, email: 'a@example.com', username: 'a' };
+  const { novax, calls } = await serve(({ input }) =>
+    // The client's types let it send nothing else.
+    (input as { code?: string }).code === undefined
+      ? { error: 'SECOND_FACTOR_REQUIRED' }
+      : { data: { user, ...tokens('b') } },
+  );
+  const input = { email: 'a@example.com', password: 'p' };
+  expect(await failure(novax.session.login(input))).toMatchObject({ code: 'SECOND_FACTOR_REQUIRED', retryable: false });
+  expect(novax.session.tokens()).toBeNull();
+  expect(await novax.session.login({ ...input, code: '123456' })).toEqual(user);
+  expect(calls.map((call) => [call.path, call.input])).toEqual([
+    ['auth.login', input],
+    ['auth.login', { ...input, code: '123456' }],
+  ]);
+  expect(novax.session.tokens()?.accessToken).toBe('access-b');
+});
+
+test('a client with an API key sends it with every call and none with public ones, single and batched', async () => {
+  for (const batch of [false, true]) {
+    const { novax, calls } = await serve(() => ({ data: { id } }), { apiKey: 'nvx_key', batch });
+    await Promise.all([novax.documents.get.query({ id }), novax.documents.archive.mutate({ id })]);
+    await novax.auth.oauthProviders.query({});
+    expect(calls.filter((call) => call.path !== 'auth.oauthProviders').map(bearer)).toEqual([
+      'Bearer nvx_key',
+      'Bearer nvx_key',
+    ]);
+    expect(calls.filter((call) => call.path === 'auth.oauthProviders').map(bearer)).toEqual([undefined]);
+  }
+});
+
+test('a refused API key is refused once: nothing is refreshed, sent again or told to store', async () => {
+  const stored: (Tokens | null)[] = [];
+  const { novax, calls } = await serve(() => ({ error: 'UNAUTHENTICATED' }), {
+    apiKey: 'nvx_key',
+    onTokens: (next) => stored.push(next),
+  });
+  expect((await failure(novax.documents.get.query({ id }))).code).toBe('UNAUTHENTICATED');
+  expect(calls.map((call) => call.path)).toEqual(['documents.get']);
+  expect(stored).toEqual([]);
+});
+
+test('a client with an API key has retries like any other, and neither signs in nor takes tokens', async () => {
+  const { novax, calls } = await serve(failing(1, { error: 'DEPENDENCY_UNAVAILABLE' }), { apiKey: 'nvx_key' });
+  await novax.documents.get.query({ id });
+  expect(calls.map(bearer)).toEqual(['Bearer nvx_key', 'Bearer nvx_key']);
+  await expect(novax.session.login({ email: 'a@example.com', password: 'p' })).rejects.toThrow('cannot sign in');
+  expect(calls).toHaveLength(2);
+  expect(() => createNovaxClient({ url: 'http://127.0.0.1:1', apiKey: 'nvx_key', tokens: tokens('a') })).toThrow(
+    'both',
+  );
+});
+
 for (const batch of [false, true]) {
   const how = batch ? 'batched' : 'single';
   test(`50 parallel ${how} calls with a token about to end make one refresh and all succeed`, async () => {

@@ -17,8 +17,16 @@ function scoped(scope: CacheScope, rest: string): string {
 export const cacheKeys = {
   /** Hash, TTL 3600 s sliding; `sidHash` is the hex SHA-256 of the session id. */
   session: (sidHash: string) => `session:${sidHash}`,
-  /** Sorted set of call times, window 60 s. */
+  /** Sorted set of call times, window 60 s; the class is a procedure's path where it has a limit of its own. */
   rateLimit: (limitClass: string, subject: string) => `ratelimit:${limitClass}:${subject}`,
+  /** Hash of failed sign-ins of an account, from networks it does not know; `account` is the hex SHA-256 of its normalized address. TTL a day. */
+  signInAccount: (account: string) => `signin:account:${account}`,
+  /** The same from one network that it knows. TTL a day. */
+  signInKnown: (account: string, network: string) => `signin:known:${account}:${network}`,
+  /** Present while the account knows the network, TTL 30 days. */
+  signInNetworkOf: (account: string, network: string) => `signin:networks:${account}:${network}`,
+  /** Hash of failed sign-ins from a network, whatever the account. TTL a day. */
+  signInNetwork: (network: string) => `signin:network:${network}`,
   /** JSON, TTL 1800 s. */
   userProfile: (userId: string) => `user:${userId}:profile`,
   /** JSON, TTL 300 s. */

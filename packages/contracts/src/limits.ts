@@ -3,10 +3,13 @@
 /** Largest request body, bytes. */
 export const bodyBytesMax = 1024 * 1024;
 
+/** Largest profile of a person, bytes of JSON. */
+export const profileBytesMax = 16 * 1024;
+
 /** Most calls in one tRPC batch; the client splits larger ones. */
 export const batchCallsMax = 20;
 
-/** Calls allowed in each sliding window of 60 s, per subject (address before sign-in, user after). */
+/** Calls allowed in each sliding window of 60 s, per subject (address before sign-in, user or API key after). */
 export const rateLimits = {
   read: 120,
   write: 60,
@@ -16,8 +19,14 @@ export const rateLimits = {
   /** Every call that names an organization, by all of its people and keys together. */
   organization: 6_000,
 } as const;
+/** Failed sign-ins before the next must wait: 1 s, then 2, 4, … up to `signInWaitMaxMs`. */
+export const signInTries = { account: 3, network: 10 } as const;
+/** The longest wait between two guesses at one account or from one network, milliseconds. */
+export const signInWaitMaxMs = 15 * 60_000;
+
+export type LimitClass = keyof typeof rateLimits;
 /** What a row may ask for; `address` stands before all of them, `organization` beside them. */
-export type RateClass = Exclude<keyof typeof rateLimits, 'address' | 'organization'>;
+export type RateClass = Exclude<LimitClass, 'address' | 'organization'>;
 
 /** Sliding window of every rate limit, milliseconds. */
 export const rateWindowMs = 60_000;

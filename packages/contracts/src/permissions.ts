@@ -36,6 +36,11 @@ export type Action = keyof typeof permissions;
 /** Every action, in the order of the table; also the scopes an API key can be given. */
 export const actions = Object.keys(permissions).filter((name): name is Action => Object.hasOwn(permissions, name));
 
+/** True for what a suspended organization still allows its members: to read and to leave. */
+export function allowedWhileSuspended(action: Action): boolean {
+  return action === 'organization:leave' || action.endsWith(':read');
+}
+
 /** True when `role` may do `action`. */
 export function roleMay(role: Role, action: Action): boolean {
   const allowed: readonly Role[] = permissions[action];

@@ -51,26 +51,94 @@ export function difference(
   return { before: pick(before), after: pick(after) };
 }
 
-/** Inserts entries of one organization; the policy admits them only for the caller and the organization of the transaction. */
+/** Seals a text under a person's key; null when that is no longer possible. */
+export type Seal = (personId: string, text: string) => Promise<string | null>;
+
+/** Fields that tell who somebody is or how to reach them, in any table. */
+const personalFields = new Set([
+  'email',
+  'username',
+  'userAgent',
+  'ipAddress',
+  'profileMetadata',
+  'displayName',
+  'avatarUrl',
+]);
+
+/** A personal value as it stands in the trail: `$sealed` is null when it could not be sealed. */
+export interface SealedValue {
+  readonly $sealed: string | null;
+  readonly person: string;
+}
+
+/** True for a field that the trail keeps sealed. */
+export function isPersonal(field: string): boolean {
+  return personalFields.has(field);
+}
+
+/** An entry as it is stored: without secrets, personal fields sealed under the key of the person they are about, or of the one who acts. */
+export async function storableEntry(
+  entry: AuditEntry,
+  actorId: string | null,
+  seal: Seal,
+): Promise<{ old_value: Record<string, unknown> | null; new_value: Record<string, unknown> | null }> {
+  const person = entry.entityType === 'users' ? entry.entityId : actorId;
+  const stored = async (fields: AuditEntry['before']): Promise<Record<string, unknown> | null> => {
+    if (fields === null) return null;
+    const pairs: [string, unknown][] = [];
+    for (const [name, value] of Object.entries(auditable(fields)))
+      pairs.push([name, isPersonal(name) && value !== null ? await sealValue(value, person, seal) : value]);
+    return Object.fromEntries(pairs);
+  };
+  return { old_value: await stored(entry.before), new_value: await stored(entry.after) };
+}
+
+async function sealValue(value: unknown, person: string | null, seal: Seal): Promise<SealedValue | null> {
+  // Of nobody there is no key, so nothing personal may be kept.
+  if (person === null || value === undefined) return null;
+  return { $sealed: await seal(person, JSON.stringify(value)), person };
+}
+
+/** The full address of a call, sealed for the person who made it, as JSON for the column `sealed`; empty when there is neither. */
+export async function sealedAddress(call: CallInfo, actorId: string | null, seal: Seal): Promise<string> {
+  if (call.ip === null || actorId === null) return '';
+  const ip = await seal(actorId, call.ip);
+  return ip === null ? '' : JSON.stringify({ ip });
+}
+
+/** Inserts entries of one organization; the policy admits them only for the caller and the organization of the transaction. Of the address it keeps the network. */
 export const insertAudit: Statement<Record<string, never>> = statement(
   'insert_audit',
-  `insert into audit_log (org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, new_value, ip_address, request_id)
-   select $1::uuid, $2, nullif($3, '')::uuid, e.action, e.entity_type, e.entity_id, e.old_value, e.new_value, nullif($4, '')::inet, nullif($5, '')
-     from jsonb_to_recordset($6::jsonb) as e(action text, entity_type text, entity_id uuid, old_value jsonb, new_value jsonb)`,
+  `insert into audit_log (org_id, actor_type, actor_id, action, entity_type, entity_id, old_value, new_value, ip_address, request_id, sealed, api_key_id)
+   select $1::uuid, $2, nullif($3, '')::uuid, e.action, e.entity_type, e.entity_id, e.old_value, e.new_value,
+          network(set_masklen(c.ip, case family(c.ip) when 4 then 24 else 48 end)), nullif($5, ''), nullif($7, '')::jsonb, nullif($8, '')::uuid
+     from jsonb_to_recordset($6::jsonb) as e(action text, entity_type text, entity_id uuid, old_value jsonb, new_value jsonb),
+          (select nullif($4, '')::inet as ip) c`,
 );
 
 /** Values of `insertAudit`. */
-export function auditValues(
+export async function auditValues(
   context: { readonly orgId: string; readonly actor: Actor; readonly call: CallInfo },
   entries: readonly AuditEntry[],
-): Value[] {
+  seal: Seal,
+): Promise<Value[]> {
   const { orgId, actor, call } = context;
-  const rows = entries.map((entry) => ({
-    action: entry.action,
-    entity_type: entry.entityType,
-    entity_id: entry.entityId,
-    old_value: entry.before && auditable(entry.before),
-    new_value: entry.after && auditable(entry.after),
-  }));
-  return [orgId, actor.type, actor.userId ?? '', call.ip ?? '', call.requestId ?? '', JSON.stringify(rows)];
+  const rows = [];
+  for (const entry of entries)
+    rows.push({
+      action: entry.action,
+      entity_type: entry.entityType,
+      entity_id: entry.entityId,
+      ...(await storableEntry(entry, actor.userId, seal)),
+    });
+  return [
+    orgId,
+    actor.type,
+    actor.userId ?? '',
+    call.ip ?? '',
+    call.requestId ?? '',
+    JSON.stringify(rows),
+    await sealedAddress(call, actor.userId, seal),
+    actor.apiKeyId ?? '',
+  ];
 }

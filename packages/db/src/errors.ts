@@ -24,6 +24,14 @@ export function isTransient(thrown: unknown): boolean {
   return code === '40001' || code === '40P01' || code === '55P03';
 }
 
+/** Rules of the schema that say more to a caller than the class of their failure. */
+const byConstraint: Readonly<Record<string, { readonly code: ErrorCode; readonly text: string }>> = {
+  ck_organizations_owner_is_member: {
+    code: 'CONFLICT',
+    text: 'The owner has to hand the organization over first.',
+  },
+};
+
 const byState: Readonly<Record<string, ErrorCode>> = {
   '23505': 'ALREADY_EXISTS',
   '23503': 'NOT_FOUND',
@@ -50,6 +58,8 @@ export function toDatabaseError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
   const state = sqlState(thrown);
   const detail = thrown instanceof Error ? thrown.message : String(thrown);
+  const rule = byConstraint[constraintOf(thrown) ?? ''];
+  if (rule !== undefined) return new AppError(rule.code, { cause: thrown, detail, text: rule.text });
   if (state !== undefined) {
     const code =
       byState[state] ?? (state.startsWith('08') || state.startsWith('57P') ? 'DEPENDENCY_UNAVAILABLE' : undefined);

@@ -10,7 +10,9 @@ import type { Actor, CallInfo } from './actor.ts';
 import { auditValues, insertAudit, type AuditEntry } from './audit.ts';
 import { entities } from './entities/work.ts';
 import { isTransient, toDatabaseError } from './errors.ts';
+import { reclaimLostConnections } from './lost-connections.ts';
 import { eventValues, insertEvents, pendingEvent, type PendingEvent } from './outbox.ts';
+import type { PersonKeys, PersonSealer } from './person-keys.ts';
 import type { Scope } from './scope.ts';
 import type { Statement, Value } from './statement.ts';
 
@@ -18,6 +20,8 @@ import type { Statement, Value } from './statement.ts';
 export interface SqlTx {
   readonly now: Date;
   sql<Row>(statement: Statement<Row>, values: readonly Value[]): Promise<readonly Row[]>;
+  /** Seals a text under a person's key, for the trail; null when the key was destroyed, or this process has none. */
+  seal: PersonSealer['seal'];
 }
 
 /** The only door to tenant data: one organization, one actor, and their trail. */
@@ -69,6 +73,8 @@ export interface DatabaseOptions {
   readonly poolMax: number;
   readonly clock?: Clock;
   readonly onQuery?: (statement: string, seconds: number) => void;
+  /** Optional: absent in processes that record nothing personal. */
+  readonly personKeys?: PersonKeys;
 }
 
 /** Connects lazily; the first transaction opens the first connection. */
@@ -78,7 +84,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     clientUrl: options.url,
     entities,
     pool: { min: 0, max: options.poolMax, idleTimeoutMillis: 30_000 },
-    driverOptions: { connectionTimeoutMillis: 2_000, application_name: 'novax' },
+    driverOptions: {
+      connectionTimeoutMillis: 2_000,
+      application_name: 'novax',
+      onPoolCreated: reclaimLostConnections,
+    },
     // Identity maps must never be shared between calls.
     allowGlobalContext: false,
     implicitTransactions: true,
@@ -87,12 +97,20 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     timezone: 'UTC',
   });
 
-  function transaction<T>(scope: Scope, work: (em: EntityManager, sql: SqlTx['sql']) => Promise<T>): Promise<T> {
+  function transaction<T>(scope: Scope, work: (em: EntityManager, tx: SqlTx) => Promise<T>): Promise<T> {
     const attempt = async (): Promise<T> => {
+      let sealer: PersonSealer | undefined;
       const fork = orm.em.fork({
         session: { variables: { 'app.current_user_id': scope.userId ?? '', 'app.current_org_id': scope.orgId ?? '' } },
       });
-      return fork.transactional((em) => work(em, bindStatements(em, options.onQuery)));
+      const result = await fork.transactional((em) => {
+        const sql = bindStatements(em, options.onQuery);
+        sealer = options.personKeys?.sealer(sql);
+        const { seal } = sealer ?? sealsNothing;
+        return work(em, { now: clock.now(), sql, seal });
+      });
+      sealer?.committed();
+      return result;
     };
     return retry(attempt, { attempts: 5, baseMs: 10, capMs: 200, when: isTransient }).catch((thrown: unknown) => {
       throw toDatabaseError(thrown);
@@ -101,22 +119,21 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
   return {
     tenant: (context, work) =>
-      transaction({ userId: context.actor.userId, orgId: context.orgId }, async (em, sql) => {
+      transaction({ userId: context.actor.userId, orgId: context.orgId }, async (em, sqlTx) => {
         const audited: AuditEntry[] = [];
         const emitted: PendingEvent[] = [];
-        const now = clock.now();
+        const { now, sql, seal } = sqlTx;
         const result = await work({
           ...context,
-          now,
+          ...sqlTx,
           em,
-          sql,
           add: (entity) => void em.persist(entity),
           flush: () => em.flush(),
           emit: (type, payload, aggregate) => void emitted.push(pendingEvent(type, payload, aggregate)),
           audit: (entry) => void audited.push(entry),
         });
         await em.flush();
-        if (audited.length > 0) await sql(insertAudit, auditValues(context, audited));
+        if (audited.length > 0) await sql(insertAudit, await auditValues(context, audited, seal));
         if (emitted.length > 0) await sql(insertEvents, eventValues({ ...context, now }, emitted));
         crashAt('tx.before_commit');
         return result;
@@ -124,15 +141,17 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         crashAt('tx.after_commit');
         return result;
       }),
-    person: (userId, work) => transaction({ userId, orgId: null }, (_em, sql) => work({ now: clock.now(), sql })),
-    inSystem: (_reason, work) =>
-      transaction({ userId: null, orgId: null }, (_em, sql) => work({ now: clock.now(), sql })),
+    person: (userId, work) => transaction({ userId, orgId: null }, (_em, tx) => work(tx)),
+    inSystem: (_reason, work) => transaction({ userId: null, orgId: null }, (_em, tx) => work(tx)),
     async ping() {
-      await transaction({ userId: null, orgId: null }, (_em, sql) => sql({ name: 'ping', text: 'select 1' }, []));
+      await transaction({ userId: null, orgId: null }, (_em, { sql }) => sql({ name: 'ping', text: 'select 1' }, []));
     },
     close: () => orm.close(true),
   };
 }
+
+/** For processes without keys: what is personal is left out of their records. */
+const sealsNothing: Pick<PersonSealer, 'seal'> = { seal: async () => null };
 
 /** Sends statements with bound values on the transaction's own connection. */
 function bindStatements(em: EntityManager, onQuery: DatabaseOptions['onQuery']): SqlTx['sql'] {

@@ -134,9 +134,15 @@ export interface SearchEngine {
   ping(): Promise<void>;
 }
 
-/** Files by key. Keys begin with the organization's id. */
+/** Files by key. Keys begin with the organization's id, or with the name of what belongs to none. */
 export interface BlobStore {
   put(key: string, body: Uint8Array | NodeJS.ReadableStream, contentType: string): Promise<void>;
+  /** Like `put`, and nobody can remove or replace it before `until` where the store can promise that; false where it cannot. */
+  putHeld(
+    key: string,
+    body: Uint8Array,
+    held: { readonly contentType: string; readonly until: Date },
+  ): Promise<boolean>;
   /** Throws NOT_FOUND. */
   get(key: string): Promise<NodeJS.ReadableStream>;
   exists(key: string): Promise<boolean>;
@@ -161,15 +167,80 @@ export interface SessionCache {
   remove(sidHash: string): Promise<void>;
 }
 
-export interface RateDecision {
+export interface MailMessage {
+  /** One address. */
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
+  /** `<…@…>`; the same for every copy of one mail, so that a repeat can be recognised. */
+  readonly messageId: string;
+}
+
+/** Hands mails on. */
+export interface Mailer {
+  /** Resolves once the mail is somebody else's to deliver. Throws DEPENDENCY_UNAVAILABLE, within `mailTimeoutMs`; the mail may have gone out all the same. */
+  send(message: MailMessage): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Longest that handing on one mail may take, milliseconds. */
+export const mailTimeoutMs = 45_000;
+
+/** Who tries to sign in, and from where. */
+export interface SignInTry {
+  /** Hex hash of the normalized address, whether it is anybody's or not. */
+  readonly account: string;
+  /** What one subscriber is given; see `networkOf`. */
+  readonly network: string;
+}
+
+export interface SignInDecision {
   readonly admitted: boolean;
-  readonly limit: number;
-  readonly remaining: number;
-  /** Milliseconds until a refused call would be admitted; 0 when admitted. */
+  /** Milliseconds until a refused try would be admitted; 0 when admitted. */
   readonly retryAfterMs: number;
 }
 
-/** Exact sliding windows. Throws when the server is down; the caller decides whether that fails open. */
-export interface RateLimiter {
-  take(key: string, limit: number, windowMs: number): Promise<RateDecision>;
+/**
+ * Makes guessing passwords slow. Tries that failed are counted per account and per network, and past the free ones each doubles the wait
+ * before the next. A network from which the account signed in lately has a count of its own, so that strangers cannot hold its owner up.
+ * Every method throws DEPENDENCY_UNAVAILABLE when the server is down; the caller must refuse then.
+ */
+export interface LoginGuard {
+  /** Counts a try as failed before it is looked at, so that a thousand at once gain nothing; a refused one counts for nothing. */
+  begin(attempt: SignInTry): Promise<SignInDecision>;
+  /** The try was right: takes its count back and knows the network from now on. */
+  succeeded(attempt: SignInTry): Promise<void>;
+  /** The account's holder was proved otherwise, as by a mailed secret: forgets what was counted against the account and knows the network. */
+  cleared(attempt: SignInTry): Promise<void>;
+}
+
+/** What one sign-in with a provider must bring back; each 32 random bytes, base64url. */
+export interface FlowSecrets {
+  readonly state: string;
+  readonly nonce: string;
+  /** PKCE code verifier (RFC 7636). */
+  readonly verifier: string;
+}
+
+/** What an identity provider says of the person it has just signed in. */
+export interface ProvidedIdentity {
+  /** Stable and unique at the provider. */
+  readonly subject: string;
+  readonly email: string | null;
+  /** True only when the provider says so of that very address. */
+  readonly emailVerified: boolean;
+  readonly preferredUsername: string | null;
+}
+
+/** OpenID Connect providers that people can sign in with. */
+export interface IdentityProviders {
+  readonly list: readonly { readonly id: string; readonly name: string }[];
+  /** Where to send the person. Throws NOT_FOUND for an unknown provider, DEPENDENCY_UNAVAILABLE or TIMEOUT when it does not answer. */
+  authorizationUrl(provider: string, secrets: FlowSecrets): Promise<string>;
+  /**
+   * Who came back with `callbackUrl`. Throws UNAUTHENTICATED for anything but an answer of that provider to the flow of these secrets,
+   * DEPENDENCY_UNAVAILABLE or TIMEOUT when it does not answer.
+   */
+  identify(provider: string, callbackUrl: string, secrets: FlowSecrets): Promise<ProvidedIdentity>;
 }

@@ -38,7 +38,7 @@ export function readEnv<S extends z.ZodObject>(
 /** A TCP port from text. */
 export const portSchema = z.coerce.number().int().min(0).max(65_535);
 
-const secret = /(SECRET|PASSWORD|KEY|TOKEN|CREDS)/;
+const secret = /(SECRET|PASSWORD|KEY|TOKEN|CREDS|OIDC)/;
 
 /** The settings as they may be shown: secrets replaced, passwords in URLs blanked. */
 export function redactEnv(values: Readonly<Record<string, unknown>>): Record<string, string> {

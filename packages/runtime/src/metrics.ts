@@ -45,6 +45,13 @@ export function createMetrics() {
       registers,
     }),
     dlqMessages: new Gauge({ name: 'novax_dlq_messages', help: 'Dead letters that nobody resolved.', registers }),
+    mails: new Counter({
+      name: 'novax_mails_total',
+      help: 'Mails tried, by what became of them: sent, put_off, dropped or failed.',
+      labelNames: ['kind', 'outcome'],
+      registers,
+    }),
+    mailsPending: new Gauge({ name: 'novax_mails_pending', help: 'Mails not yet sent.', registers }),
     jobDuration: new Histogram({
       name: 'novax_job_duration_seconds',
       help: 'Time of one job.',
@@ -88,6 +95,16 @@ export function createMetrics() {
       name: 'novax_partition_runway_days',
       help: 'Days until a table has no partition for new rows.',
       labelNames: ['table'],
+      registers,
+    }),
+    auditSealLag: new Gauge({
+      name: 'novax_audit_seal_lag_seconds',
+      help: 'Age of the oldest audit row that no seal covers.',
+      registers,
+    }),
+    auditAnchorAge: new Gauge({
+      name: 'novax_audit_anchor_age_seconds',
+      help: 'Time since the heads of the audit chains were written outside the database.',
       registers,
     }),
     rateLimited: new Counter({

@@ -83,6 +83,7 @@ test.each(faces)('members.list names every member and their role once over its p
     [admin.id]: 'admin',
     [member.id]: 'member',
     [viewer.id]: 'viewer',
+    [world.ids.memberId]: 'viewer',
   });
 });
 

@@ -1,13 +1,16 @@
-/** Access tokens: short-lived JWTs (RFC 9068) signed by the first of our own keys and verified by any of them. */
+/** Access tokens: short-lived JWTs (RFC 9068, RFC 8725), signed by one of our own keys and verified by any of them. */
 import { AppError } from '@novax/runtime/errors';
-import { SignJWT, createLocalJWKSet, importJWK, jwtVerify, type JWK } from 'jose';
+import { SignJWT, jwtVerify, type JWK } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
+import { importKeys, signingKeyAt, type KeySet } from './keys.ts';
 
 /** Life of an access token, seconds (RFC 9068 leaves it open; ten minutes bounds what a stolen one is worth). */
 export const accessTokenS = 600;
 const algorithms = ['EdDSA', 'ES256'];
 const skewS = 30;
+/** Ours are a third as long. */
+const lengthMax = 2_048;
 
 export interface AccessToken {
   readonly userId: string;
@@ -19,69 +22,84 @@ export interface Tokens {
   sign(token: AccessToken, now: Date): Promise<{ accessToken: string; expiresAt: Date }>;
   /** Throws UNAUTHENTICATED for anything but a live token of ours. */
   verify(jwt: string): Promise<AccessToken>;
-  /** Public halves, for `/.well-known/jwks.json`. */
+  /** Public halves of the present keys, for `/.well-known/jwks.json`. */
   readonly jwks: { readonly keys: readonly JWK[] };
+  /** Puts other keys in place of the present ones; tokens of a key that is gone are refused from then on. Throws, and changes nothing, when the keys are not usable. */
+  replaceKeys(privateKeys: string): Promise<void>;
 }
 
-const jwksSchema = z.object({
-  keys: z
-    .array(
-      z.looseObject({
-        kid: z.string().min(1),
-        kty: z.enum(['OKP', 'EC']),
-        alg: z.enum(['EdDSA', 'ES256']),
-        d: z.string(),
-      }),
-    )
-    .min(1),
+/** Exactly what our own tokens carry: nothing in a header may name, fetch or bring a key (RFC 8725 3.10). */
+const headerSchema = z.strictObject({
+  alg: z.enum(['EdDSA', 'ES256']),
+  kid: z.string(),
+  typ: z.literal('at+jwt'),
 });
-const claimsSchema = z.object({ sub: z.uuid(), sid: z.string().min(20).max(100), exp: z.number() });
+const claimsSchema = z.object({ sub: z.uuid(), sid: z.string().min(20).max(100), exp: z.int(), iat: z.int() });
 
-/** Imports the keys once. Throws when the JWKS is not one of private EdDSA or ES256 keys with ids. */
+/** Keys, and the tokens they verified until those expire: a signature costs more than everything else about a read. One ends with the other. */
+interface Present {
+  readonly keys: KeySet;
+  readonly verified: LRUCache<string, AccessToken & { readonly exp: number }>;
+}
+
+/** Imports the keys. Throws when the JWKS is not one of private EdDSA or ES256 keys with ids. */
 export async function createTokens(options: {
   readonly privateKeys: string;
   readonly issuer: string;
   readonly audience: string;
 }): Promise<Tokens> {
-  const { keys } = jwksSchema.parse(JSON.parse(options.privateKeys));
-  const publicKeys = keys.map(({ d: _private, ...jwk }): JWK => ({ ...jwk, use: 'sig' }));
-  const [first] = keys;
-  if (first === undefined) throw new Error('JWT_PRIVATE_KEYS holds no key');
-  const signingKey = await importJWK(first, first.alg);
-  const find = createLocalJWKSet({ keys: publicKeys });
   const { issuer, audience } = options;
-  /** Verified tokens until they expire: a signature costs more than everything else about a read. */
-  const verified = new LRUCache<string, AccessToken & { exp: number }>({ max: 10_000 });
+  let present = await presentFrom(options.privateKeys);
+
+  async function verifyBy({ keys }: Present, jwt: string): Promise<AccessToken & { exp: number }> {
+    if (jwt.length > lengthMax) throw new Error('the token is too long');
+    const parts = jwt.split('.');
+    const [head, body] = parts.map(canonical);
+    if (parts.length !== 3 || head === undefined || body === undefined) throw new Error('the token is no JWT');
+    const { alg, kid } = headerSchema.parse(sole(head));
+    const found = keys.verifying.get(kid);
+    if (found?.alg !== alg) throw new Error('no key of ours');
+    sole(body);
+    const { payload } = await jwtVerify(jwt, found.key, {
+      algorithms,
+      issuer,
+      audience,
+      typ: 'at+jwt',
+      clockTolerance: skewS,
+      maxTokenAge: accessTokenS,
+      requiredClaims: ['exp', 'iat', 'sub'],
+    });
+    // The library takes a list that holds our name for our name.
+    if (payload.aud !== audience) throw new Error('the token is for others too');
+    const claims = claimsSchema.parse(payload);
+    return { userId: claims.sub, sid: claims.sid, exp: claims.exp };
+  }
 
   return {
-    jwks: { keys: publicKeys },
+    get jwks() {
+      return present.keys.jwks;
+    },
     async sign(token, now) {
       const issued = Math.floor(now.getTime() / 1000);
+      const { alg, kid, key } = signingKeyAt(present.keys, issued);
       const accessToken = await new SignJWT({ sid: token.sid })
-        .setProtectedHeader({ alg: first.alg, kid: first.kid, typ: 'at+jwt' })
+        .setProtectedHeader({ alg, kid, typ: 'at+jwt' })
         .setSubject(token.userId)
         .setIssuer(issuer)
         .setAudience(audience)
         .setIssuedAt(issued)
         .setExpirationTime(issued + accessTokenS)
-        .sign(signingKey);
+        .sign(key);
       return { accessToken, expiresAt: new Date((issued + accessTokenS) * 1000) };
     },
     async verify(jwt) {
-      const known = verified.get(jwt);
+      // Held on to: what the keys of this moment verify must not be remembered under the next ones.
+      const by = present;
+      const known = by.verified.get(jwt);
       if (known !== undefined && known.exp * 1000 > Date.now()) return known;
       try {
-        const { payload } = await jwtVerify(jwt, find, {
-          algorithms,
-          issuer,
-          audience,
-          typ: 'at+jwt',
-          clockTolerance: skewS,
-          requiredClaims: ['exp', 'iat', 'sub'],
-        });
-        const claims = claimsSchema.parse(payload);
-        const token = { userId: claims.sub, sid: claims.sid, exp: claims.exp };
-        verified.set(jwt, token);
+        const token = await verifyBy(by, jwt);
+        by.verified.set(jwt, token);
         return token;
       } catch (cause) {
         throw new AppError('UNAUTHENTICATED', {
@@ -90,5 +108,26 @@ export async function createTokens(options: {
         });
       }
     },
+    async replaceKeys(privateKeys) {
+      present = await presentFrom(privateKeys);
+    },
   };
+}
+
+async function presentFrom(privateKeys: string): Promise<Present> {
+  return { keys: await importKeys(privateKeys), verified: new LRUCache({ max: 10_000 }) };
+}
+
+/** The text of one part. Throws for base64 in any but its one shortest form: a token has one spelling. */
+function canonical(part: string): string {
+  const bytes = Buffer.from(part, 'base64url');
+  if (bytes.toString('base64url') !== part) throw new Error('the token is not in base64url');
+  return bytes.toString('utf8');
+}
+
+/** The JSON of a text that is its only spelling, as ours is: no member twice, no space, nothing escaped that need not be. */
+function sole(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  if (JSON.stringify(value) !== text) throw new Error('the token is ambiguous');
+  return value;
 }

@@ -1,4 +1,5 @@
 /** The page at `/docs`: read and try every operation, in one file without assets. */
+import { createHash } from 'node:crypto';
 import { errorTable } from '@novax/contracts/errors';
 import { docsScript } from './docs-script.ts';
 import { docsStyle } from './docs-style.ts';
@@ -9,6 +10,26 @@ let built: string | undefined;
 export function docsPage(): string {
   built ??= page();
   return built;
+}
+
+/** What the page may do: run its one script and style, known by their hashes, and call this server. */
+export function docsPolicy(): string {
+  policy ??= [
+    "default-src 'none'",
+    `script-src '${hashOf(docsScript)}'`,
+    `style-src '${hashOf(docsStyle)}'`,
+    "connect-src 'self'",
+    'img-src data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+  return policy;
+}
+let policy: string | undefined;
+
+function hashOf(text: string): string {
+  return `sha256-${createHash('sha256').update(text).digest('base64')}`;
 }
 
 function page(): string {

@@ -31,6 +31,7 @@ export function requestFacts(request: IncomingMessage, face: RequestFacts['face'
     face,
     authorization: header(request, 'authorization'),
     userAgent: header(request, 'user-agent')?.slice(0, 300) ?? null,
+    rate: { tightest: null },
     call: {
       requestId: given !== undefined && requestIdShape.test(given) ? given : newId(),
       ip: addressOf(request, trustedHops),

@@ -71,7 +71,11 @@ function build(): Record<string, unknown> {
       schemas: book.components,
       responses,
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'An access token of `POST /auth/login`.' },
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'An access token of `POST /auth/login`, or an API key.',
+        },
       },
     },
   };
@@ -126,18 +130,21 @@ function request(book: SchemaBook, row: Row, place: { readonly method: string; r
   return { parameters, requestBody: { required: needed.length > 0, content: { 'application/json': { schema } } } };
 }
 
-const requestIdHeader = {
+const commonHeaders = {
   'x-request-id': { description: 'Names this call in the server’s log.', schema: { type: 'string' } },
+  'ratelimit-limit': { description: 'Calls a minute in the tightest limit the call met.', schema: { type: 'integer' } },
+  'ratelimit-remaining': { description: 'Calls left in it.', schema: { type: 'integer' } },
+  'ratelimit-reset': { description: 'Seconds until it has room for one call more.', schema: { type: 'integer' } },
 };
 
 function success(book: SchemaBook, row: Row): JsonSchema {
   const status = row.status ?? 200;
-  if (status === 204) return { 204: { description: 'Done.', headers: requestIdHeader } };
+  if (status === 204) return { 204: { description: 'Done.', headers: commonHeaders } };
   const text = status === 201 ? 'Created.' : 'Done.';
   return {
     [status]: {
       description: text,
-      headers: requestIdHeader,
+      headers: commonHeaders,
       content: { 'application/json': { schema: book.schemaOf(row.output, 'output') } },
     },
   };
@@ -168,7 +175,7 @@ function failure(codes: readonly ErrorCode[]): JsonSchema {
   return {
     description: codes.map((code) => `\`${code}\`: ${errorTable[code].text}`).join(' '),
     headers: {
-      ...requestIdHeader,
+      ...commonHeaders,
       ...(wait ? { 'retry-after': { description: 'Seconds to wait, when known.', schema: { type: 'integer' } } } : {}),
     },
     content: {

@@ -5,7 +5,8 @@ import { AppError, toAppError } from '@novax/runtime/errors';
 import { Router, type RequestHandler } from 'express';
 import { z } from 'zod';
 import type { Chain, Procedure } from '../invoke.ts';
-import { errorHeaders, problem } from '../wire.ts';
+import type { RequestFacts } from '../request.ts';
+import { answerHeaders, problem } from '../wire.ts';
 import { drain, readJson } from './body.ts';
 import { requestFacts } from './facts.ts';
 import { write } from './thin.ts';
@@ -34,11 +35,12 @@ export function createRestFace(chain: Chain, trustedHops: number): Router {
     else if (method === 'PUT') route.put(handle);
     else route.delete(handle);
   }
-  router.use((request, response) => {
-    refuse(request, response, {
-      error: new AppError('NOT_FOUND', { text: 'There is no such route; see /docs.' }),
-      requestId: requestFacts(request, 'rest', trustedHops).call.requestId,
-    });
+  router.use(async (request, response) => {
+    const facts = requestFacts(request, 'rest', trustedHops);
+    const error = await chain
+      .admit(facts)
+      .then(() => new AppError('NOT_FOUND', { text: 'There is no such route; see /docs.' }), toAppError);
+    refuse(request, response, { error, facts });
   });
   return router;
 }
@@ -57,14 +59,13 @@ function answerWith(chain: Chain, trustedHops: number) {
   return async (procedure: Procedure, exchange: Exchange, located: Located): Promise<void> => {
     const { request, response } = exchange;
     const facts = requestFacts(request, 'rest', trustedHops);
-    const { requestId } = facts.call;
+    const bodiless = request.method === 'GET' || request.method === 'DELETE';
+    const input = async () => mergeInput(procedure, located, bodiless ? undefined : await readJson(request));
     try {
-      const body = request.method === 'GET' || request.method === 'DELETE' ? undefined : await readJson(request);
-      const input = mergeInput(procedure, located, body);
       const answer = await chain.invoke(procedure.path, input, facts);
-      write(response, { status: procedure.row.status ?? 200, body: answer, headers: { 'x-request-id': requestId } });
+      write(response, { status: procedure.row.status ?? 200, body: answer, headers: answerHeaders(facts) });
     } catch (thrown) {
-      refuse(request, response, { error: toAppError(thrown), requestId });
+      refuse(request, response, { error: toAppError(thrown), facts });
     }
   };
 }
@@ -72,11 +73,11 @@ function answerWith(chain: Chain, trustedHops: number) {
 function refuse(
   request: IncomingMessage,
   response: ServerResponse,
-  failure: { error: AppError; requestId: string },
+  failure: { error: AppError; facts: RequestFacts },
 ): void {
-  const { error, requestId } = failure;
-  const headers = { 'content-type': 'application/problem+json', ...errorHeaders(error), 'x-request-id': requestId };
-  write(response, { status: errorTable[error.code].http, body: problem(error, requestId), headers });
+  const { error, facts } = failure;
+  const headers = { 'content-type': 'application/problem+json', ...answerHeaders(facts, error) };
+  write(response, { status: errorTable[error.code].http, body: problem(error, facts.call.requestId), headers });
   if (!request.readableEnded) drain(request);
 }
 

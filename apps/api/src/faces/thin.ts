@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorTable } from '@novax/contracts/errors';
 import { AppError, toAppError } from '@novax/runtime/errors';
 import type { Chain } from '../invoke.ts';
-import { errorHeaders, trpcError } from '../wire.ts';
+import { answerHeaders, trpcError } from '../wire.ts';
 import { drain, readJson } from './body.ts';
 import { requestFacts } from './facts.ts';
 
@@ -44,18 +44,18 @@ export function createThinPath(
               ? method === 'POST'
               : method === 'GET' || method === 'POST';
         if (!fits) {
+          await chain.admit(facts);
           throw new AppError('METHOD_NOT_SUPPORTED', { detail: `${method} on a ${kind}` });
         }
-        const input = method === 'GET' ? inputOf(query) : await readJson(request);
+        const input = () => (method === 'GET' ? inputOf(query) : readJson(request));
         const data = await chain.invoke(procedure, input, facts);
-        write(response, { status: 200, body: { result: { data } }, headers: { 'x-request-id': facts.call.requestId } });
+        write(response, { status: 200, body: { result: { data } }, headers: answerHeaders(facts) });
       } catch (thrown) {
         const error = toAppError(thrown);
-        const headers = { ...errorHeaders(error), 'x-request-id': facts.call.requestId };
         write(response, {
           status: errorTable[error.code].http,
           body: { error: trpcError(error, facts.call.requestId, procedure) },
-          headers,
+          headers: answerHeaders(facts, error),
         });
         if (!request.readableEnded) drain(request);
       }

@@ -8,7 +8,7 @@ import { createExpressMiddleware } from '@trpc/server/adapters/express';
 import type { RequestHandler } from 'express';
 import type { RequestFacts } from '../request.ts';
 import type { Chain } from '../invoke.ts';
-import { errorHeaders, trpcError } from '../wire.ts';
+import { answerHeaders, trpcError } from '../wire.ts';
 import { requestFacts } from './facts.ts';
 
 /** Codes tRPC raises itself, before our chain is asked, as codes of the table. */
@@ -63,12 +63,8 @@ export function createTrpcFace(chain: Chain, features: typeof contract, trustedH
       // Our codes are carried as causes; status and headers of a single failed call must be theirs.
       const [first] = errors;
       const error = first?.cause instanceof AppError && data.length === 1 ? first.cause : undefined;
-      const requestId: Record<string, string> = ctx === undefined ? {} : { 'x-request-id': ctx.facts.call.requestId };
-      if (error === undefined) return { headers: requestId };
-      return {
-        status: trpcError(error, '', undefined).data.httpStatus,
-        headers: { ...errorHeaders(error), ...requestId },
-      };
+      const headers = ctx === undefined ? {} : answerHeaders(ctx.facts, error);
+      return error === undefined ? { headers } : { status: trpcError(error, '', undefined).data.httpStatus, headers };
     },
   });
 }

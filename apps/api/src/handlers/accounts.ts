@@ -1,24 +1,30 @@
 /** Handlers of `auth` that mail and check one-time secrets, and change passwords. */
-import { AppError } from '@novax/runtime/errors';
+import { readSelf } from '@novax/domain/users/queries';
 import type { Handlers } from '../context.ts';
+import { sessionOf } from '../request.ts';
 
 export const accountHandlers: Pick<
   Handlers['auth'],
   'verifyEmail' | 'requestEmailVerification' | 'changePassword' | 'requestPasswordReset' | 'resetPassword'
 > = {
-  verifyEmail: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
+  async verifyEmail({ services, request }, { token }) {
+    await services.accounts.verifyEmail(token, request);
+    return { ok: true };
   },
-  requestEmailVerification: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
+  async requestEmailVerification({ services, request, reader }) {
+    await services.accounts.requestEmailVerification(await readSelf(reader), request);
+    return { ok: true };
   },
-  changePassword: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
+  async changePassword({ services, request, reader, caller }, input) {
+    const change = { ...input, caller: sessionOf(caller), person: await readSelf(reader) };
+    return { ok: true, endedSessions: await services.accounts.changePassword(change, request) };
   },
-  requestPasswordReset: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
+  async requestPasswordReset({ services, request }, { email }) {
+    await services.accounts.requestPasswordReset(email, request);
+    return { ok: true };
   },
-  resetPassword: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
+  async resetPassword({ services, request }, input) {
+    await services.accounts.resetPassword(input, request);
+    return { ok: true };
   },
 };

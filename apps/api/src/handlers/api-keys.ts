@@ -1,15 +1,14 @@
 /** Handlers of `apiKeys`. */
-import { AppError } from '@novax/runtime/errors';
+import { createApiKey, revokeApiKey } from '@novax/domain/api-keys/commands';
+import { listApiKeys } from '@novax/domain/api-keys/queries';
 import type { Handlers } from '../context.ts';
+import { mutable } from './tenants.ts';
 
 export const apiKeyHandlers: Handlers['apiKeys'] = {
-  create: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  list: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  revoke: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
+  create: ({ tx }, input) => createApiKey(tx, input),
+  list: async ({ reader }, input) => mutable(await listApiKeys(reader, input)),
+  async revoke({ tx }, { id }) {
+    await revokeApiKey(tx, id);
+    return { ok: true };
   },
 };

@@ -1,30 +1,19 @@
 /** Handlers of `members` that change who belongs to an organization. */
-import { AppError } from '@novax/runtime/errors';
+import { leaveOrganization, removeMember, updateRole } from '@novax/domain/members/commands';
+import { acceptInvitation, invite, listInvitations, revokeInvitation } from '@novax/domain/members/invitations';
 import type { Handlers } from '../context.ts';
+import { mutable } from './tenants.ts';
 
 export const membershipHandlers: Pick<
   Handlers['members'],
   'invite' | 'listInvitations' | 'revokeInvitation' | 'acceptInvitation' | 'updateRole' | 'remove' | 'leave'
 > = {
-  invite: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  listInvitations: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  revokeInvitation: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  acceptInvitation: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  updateRole: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  remove: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  leave: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
+  invite: ({ tx }, input) => invite(tx, input),
+  listInvitations: async ({ reader }, input) => mutable(await listInvitations(reader, input)),
+  revokeInvitation: ({ tx }, { id }) => revokeInvitation(tx, id),
+  acceptInvitation: ({ services, reader, request }, { token }) =>
+    acceptInvitation({ db: services.db, reader }, { token, call: request.call }),
+  updateRole: ({ tx }, input) => updateRole(tx, input),
+  remove: ({ tx }, { userId }) => removeMember(tx, userId),
+  leave: ({ tx }) => leaveOrganization(tx),
 };

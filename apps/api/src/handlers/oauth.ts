@@ -1,27 +1,23 @@
 /** Handlers of `auth` that lead to identity providers and back. */
-import { AppError } from '@novax/runtime/errors';
+import { beginFlow, finishFlow } from '@novax/domain/auth/oauth';
+import { listAccounts, unlinkAccount } from '@novax/domain/auth/oauth-accounts';
 import type { Handlers } from '../context.ts';
+import { sessionOf } from '../request.ts';
 
 export const oauthHandlers: Pick<
   Handlers['auth'],
   'oauthProviders' | 'oauthStart' | 'oauthLink' | 'oauthCallback' | 'listAccounts' | 'unlinkAccount'
 > = {
-  oauthProviders: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
+  oauthProviders: async ({ services }) => ({ items: [...services.identityProviders.list] }),
+  oauthStart: ({ services }, { provider }) => beginFlow(services, { provider, linker: null }),
+  oauthLink: ({ services, caller }, { provider }) => beginFlow(services, { provider, linker: sessionOf(caller) }),
+  async oauthCallback({ services, request }, input) {
+    const { person, session } = await finishFlow(services, input, request);
+    return { user: person, ...(await services.auth.issue(person.id, session)) };
   },
-  oauthStart: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  oauthLink: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  oauthCallback: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  listAccounts: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
-  },
-  unlinkAccount: async () => {
-    throw new AppError('INTERNAL', { detail: 'not built yet' });
+  listAccounts: ({ reader }) => listAccounts(reader),
+  async unlinkAccount({ services, request, caller }, { id }) {
+    await unlinkAccount(services.db, { userId: sessionOf(caller).userId, id }, request);
+    return { ok: true };
   },
 };

@@ -16,6 +16,7 @@ import { connectDatabase, rowOf, rowsOf } from '../database/connect.ts';
 import { isMissing } from '../stack/config.ts';
 import { copyIn, copyOut, pinTextFormat, qualified, tablesInOrder } from './catalogue.ts';
 import type { TableShape } from './catalogue.ts';
+import { collected, eraseAgain, hasFunction, knownTo } from './restore-erasures.ts';
 import { makeModelIndexes, makePartitions, setIdentities } from './restore-schema.ts';
 import type { Manifest, TableEntry } from './manifest.ts';
 import type { BackupTarget } from './target.ts';
@@ -28,6 +29,8 @@ export interface RestoreOptions {
   adminUrl: string;
   migrationsDir: string;
   bootstrapFile: string;
+  /** People erased since whenever, who must not come back; absent when nothing outside the database names them. */
+  erased?: () => AsyncIterable<string>;
   /** Folder to put the stored files into; absent leaves them out. */
   storageDir?: string;
   signal?: AbortSignal;
@@ -39,14 +42,16 @@ export interface Restored {
   tables: { table: string; rows: number }[];
   rows: number;
   blobs: number;
+  /** How many people the backup still had and the list of the erased names; they are erased again. */
+  erasedAgain: number;
 }
 
 /** Rows of these come with the migrations; the backup's replace them. */
-const SEEDED = ['embedding_models'];
+const SEEDED = ['embedding_models', 'audit_horizon'];
 
 /**
  * Verifies the backup, makes the schema of its version from the local migration files, and loads everything in one transaction that ends only
- * when every table has the rows and the checksum that were saved: a failure or an end at any moment leaves an empty database. Throws
+ * when every table has the rows and the checksum that were saved, and whoever was erased since is erased again: a failure or an end at any moment leaves an empty database. Throws
  * `CommandFailure` when the backup is broken, the migration files are not those of the backup, or the database holds rows.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
@@ -74,7 +79,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
   await refuseRows(client, [...shapes.values()]);
   // Without triggers and foreign-key checks: what they would do is in the rows already, and a snapshot agrees with itself.
   await client.query('set local session_replication_role = replica');
-  for (const table of SEEDED) await client.query(`delete from public.${table}`);
+  for (const { shape } of pairs) if (SEEDED.includes(shape.name)) await client.query(`delete from ${qualified(shape)}`);
   await makePartitions(client, manifest);
   for (const [index, { entry }] of pairs.entries()) {
     signal?.throwIfAborted();
@@ -96,13 +101,27 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     say(`comparing table ${index + 1} of ${pairs.length}`, 0.7 + (0.25 * index) / pairs.length);
     await assertEqual(client, pair);
   }
+  // Only now, so that what was compared is what was saved; before whatever writes to the trail here.
+  if (pairs.some(({ shape }) => shape.name === 'audit_horizon')) await client.query('call private.start_audit_epoch()');
+  const erased = await knownTo(client, await collected(options.erased));
+  // A backup from before there was a list has no function for it either.
+  const late = erased.length > 0 && !(await hasFunction(client));
+  if (!late) await eraseAgain(client, erased);
   await refreshViews(client);
   await client.query('commit');
+  if (late) {
+    say('erasing again who was erased', 0.96);
+    await migrateUp({ url: options.adminUrl, dir: options.migrationsDir });
+    await client.query('begin');
+    await eraseAgain(client, erased);
+    await refreshViews(client);
+    await client.query('commit');
+  }
   say('statistics', 0.97);
   await client.query('analyze');
   const blobs = options.storageDir === undefined ? 0 : await restoreBlobs(options.storageDir, manifest, options);
   const tables = manifest.tables.map((entry) => ({ table: `${entry.schema}.${entry.name}`, rows: entry.rows }));
-  return { manifest, tables, rows: tables.reduce((sum, { rows }) => sum + rows, 0), blobs };
+  return { manifest, tables, rows: tables.reduce((sum, { rows }) => sum + rows, 0), blobs, erasedAgain: erased.length };
 }
 
 async function assertSameMigrations(manifest: Manifest, dir: string): Promise<void> {

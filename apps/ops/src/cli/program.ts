@@ -45,7 +45,18 @@ const VERBS: readonly Verb[] = [
     load: () => import('../commands/migrate.ts'),
   },
   { name: 'partitions', summary: 'list and create partitions', load: () => import('../commands/partitions.ts') },
+  {
+    name: 'users',
+    summary: 'find, suspend and restore accounts',
+    load: () => import('../commands/users.ts'),
+  },
+  {
+    name: 'keys',
+    summary: 'make and rotate the keys that sign access tokens',
+    load: () => import('../commands/keys.ts'),
+  },
   { name: 'backup', summary: 'make, verify and restore backups', load: () => import('../commands/backup.ts') },
+  { name: 'audit', summary: 'check the seals of the audit trail', load: () => import('../commands/audit.ts') },
   { name: 'manifests', summary: 'render Kubernetes manifests', load: () => import('../commands/manifests.ts') },
 ];
 

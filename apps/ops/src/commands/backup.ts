@@ -1,7 +1,9 @@
 /** `novax backup`: makes, lists, verifies and restores backups. */
 import { join, resolve } from 'node:path';
+import { createFileStore } from '@novax/adapters/blobs';
 import type { Command } from '@commander-js/extra-typings';
 import { createBackup } from '../backup/create.ts';
+import { erasedPeople } from '../backup/restore-erasures.ts';
 import { databaseRecord, totalRows } from '../backup/record.ts';
 import { restoreBackup } from '../backup/restore.ts';
 import { directoryTarget } from '../backup/target.ts';
@@ -167,6 +169,7 @@ async function restore(
       adminUrl: adminUrl.href,
       migrationsDir: migrationsDir(checkout),
       bootstrapFile: bootstrapFile(checkout),
+      ...erasedOf(settings),
       ...(options.storage === undefined ? {} : { storageDir: resolve(options.storage) }),
       onStep: ({ text, fraction }) => progress.update(text, fraction),
     });
@@ -174,13 +177,25 @@ async function restore(
     progress.done(
       `${restored.rows} rows of ${restored.tables.length} tables are in ${database}, each table the same as saved`,
     );
-    out.json({ name, database, rows: restored.rows, tables: restored.tables, storedFiles: restored.blobs });
+    const { rows, tables, blobs: storedFiles, erasedAgain } = restored;
+    out.json({ name, database, rows, tables, storedFiles, erasedAgain });
+    if (erasedOf(settings).erased === undefined)
+      out.note(
+        'no STORAGE_DIR or S3_BUCKET is set: people erased since the backup are back; restore where the list of them can be read',
+      );
+    else out.line(`${erasedAgain} people whom the backup still had were erased since; they are erased again`);
     const left = restored.manifest.blobs.length - restored.blobs;
     if (left > 0) out.note(`${left} stored files were left out; to restore them too: --storage <empty folder>`);
   } catch (error) {
     progress.fail();
     throw error;
   }
+}
+
+/** The list of the erased in the store of the settings, if they name one. */
+function erasedOf({ values }: Settings): { erased?: () => AsyncIterable<string> } {
+  const blobs = createFileStore(values);
+  return blobs === null ? {} : { erased: () => erasedPeople(blobs) };
 }
 
 function targetOf({ dir }: CommandContext, settings: Settings, given: string | undefined): BackupTarget {

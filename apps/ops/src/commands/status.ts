@@ -1,4 +1,5 @@
 /** `novax status`: every process, address and state of the local stack. */
+import { fileURLToPath } from 'node:url';
 import type { Command } from '@commander-js/extra-typings';
 import type { CommandContext } from '../cli/command.ts';
 import { CommandFailure, examples } from '../cli/command.ts';
@@ -100,6 +101,7 @@ export function printStatus(out: Output, current: Current): void {
     out.line(
       `API ${out.colors.cyan(document.urls['api'] ?? '')}, its documentation ${out.colors.cyan(document.urls['docs'])}`,
     );
+  if (document.urls['mail'] !== undefined) out.line(`mails lie in ${fileURLToPath(document.urls['mail'])}`);
   if (document.supervisor)
     out.line(
       `servers by ${document.stackReason}; supervisor process ${document.supervisor.pid}, up ${humanDuration(document.supervisor.uptimeMs)}`,

@@ -1,4 +1,5 @@
 /** Where a command finds its servers: the environment, or the local stack that runs beside it. */
+import { anchorStoreSettings } from '@novax/adapters/blobs';
 import { readEnv } from '@novax/runtime/env';
 import { z } from 'zod';
 import { CommandFailure } from '../cli/command.ts';
@@ -21,8 +22,10 @@ const schema = z.object({
   NATS_URL: text,
   NATS_CREDS_FILE: text,
   MEILI_URL: text,
+  ...anchorStoreSettings,
   STORAGE_DRIVER: text,
-  STORAGE_DIR: text,
+  BACKUP_STORAGE_DRIVER: text,
+  AUDIT_SIGNING_KEY: text,
   BACKUP_DIR: text,
   PUBLIC_URL: url,
   NOVAX_HYPERTABLES: text,

@@ -74,17 +74,24 @@ export function applications(context: StackContext, endpoints: StackEndpoints, p
     {
       ...common,
       name: 'workers',
-      role: 'relay, jobs, schedules',
+      role: 'relay, jobs, schedules, mail, seals',
       url: workersUrl,
       args: main(env['NOVAX_WORKERS_MAIN'], 'apps/workers/src/main.ts'),
       env: {
         ...applicationEnv(context, endpoints, NOT_FOR_WORKERS),
         METRICS_PORT: String(ports.workersMetrics),
         PUBLIC_URL: env['PUBLIC_URL'] ?? apiUrl,
+        ...mailFolder(context),
       },
       ready: (signal) => checkHttp(`${workersUrl}/readyz`, signal),
     },
   ];
+}
+
+/** Where the local stack's mails lie, unless the user has named a server or another folder for them. */
+export function mailFolder({ env, dir }: Pick<StackContext, 'env' | 'dir'>): { MAIL_DIR?: string } {
+  const named = ['SMTP_URL', 'SMTP_URL_FILE', 'MAIL_DIR', 'MAIL_DIR_FILE'].some((name) => (env[name] ?? '') !== '');
+  return named ? {} : { MAIL_DIR: join(dir, 'mail') };
 }
 
 /** The user's environment with the stack's addresses over it, without the addresses of `withheld`. */

@@ -1,12 +1,13 @@
 /** The whole local product: lock, servers, migrations, API, workers, and the state file that other commands read. */
 import { mkdir } from 'node:fs/promises';
+import { pathToFileURL } from 'node:url';
 import { chooseDriver } from '../stack/choose.ts';
 import { loadConfig, saveConfig } from '../stack/config.ts';
 import { databaseTask } from '../stack/database.ts';
 import type { StackContext, StackDriver, StackEndpoints } from '../stack/driver.ts';
 import { portOf, redactUrl, saveEndpoints } from '../stack/endpoints.ts';
 import { choosePorts } from '../stack/ports.ts';
-import { applications } from './applications.ts';
+import { applications, mailFolder } from './applications.ts';
 import type { ApplicationPorts } from './applications.ts';
 import { describeEvent } from './events.ts';
 import type { SupervisorEvent } from './events.ts';
@@ -93,7 +94,11 @@ export async function runStack(options: {
     const steps = await allSteps({ context: inner, driver, plan, ports });
     stepCount = steps.length;
     await saveEndpoints(dir, plan.endpoints);
-    update({ phase: 'starting', urls: shownUrls(plan.endpoints, ports) });
+    const mail = ports === undefined ? undefined : mailFolder(inner).MAIL_DIR;
+    update({
+      phase: 'starting',
+      urls: { ...shownUrls(plan.endpoints, ports), ...(mail === undefined ? {} : { mail: pathToFileURL(mail).href }) },
+    });
 
     const supervisor = runSupervisor({
       processes: steps,

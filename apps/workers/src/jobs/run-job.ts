@@ -2,12 +2,15 @@
 import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
 import { aiViews, ensurePartitions, owedDocuments, refreshViews } from '@novax/db/queries/upkeep';
 import type { Database } from '@novax/db/tx';
+import { anchorHeads } from '@novax/domain/audit/anchors';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
 import { indexDocument } from '@novax/domain/documents/index-document';
-import type { Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
+import { recordErasures } from '@novax/domain/users/erase';
+import type { BlobStore, Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
 import { crashAt } from '@novax/runtime/crash';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
+import type { Signer } from '@novax/runtime/signing';
 
 export interface JobParts {
   readonly db: Database;
@@ -15,7 +18,12 @@ export interface JobParts {
   readonly embedder: Embedder;
   readonly summarizer: Summarizer;
   readonly searchEngine: SearchEngine | null;
+  /** Null where the settings name none: what belongs outside the database waits. */
+  readonly blobs: BlobStore | null;
   readonly queue: JobQueue;
+  readonly signer: Signer;
+  /** Where the audit trail's heads are anchored; null where no place is named. */
+  readonly anchors: BlobStore | null;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -41,6 +49,13 @@ const runners: Runners = {
     for (const { parent, runwayDays } of await ensurePartitions(db))
       metrics.partitionRunway.set({ table: parent }, runwayDays);
     return 'ensured';
+  },
+  'record-erasures': async ({ db, blobs }) => (blobs === null ? 'no store' : recordErasures({ db, blobs })),
+  async 'anchor-audit'({ db, anchors, signer, log }) {
+    if (anchors === null) return 'no store';
+    const { heads, held } = await anchorHeads({ db, store: anchors, signer });
+    if (!held) log.debug({ heads }, 'audit anchors are not held by an object lock');
+    return heads;
   },
   'reconcile-owed-work': (parts, payload) => reconcile(parts, payload.sinceS),
 };

@@ -19,6 +19,7 @@ export function appChart(app: App, config: DeploymentConfig): Chart {
     'NATS_URL',
     'JWT_PRIVATE_KEYS',
     'KEY_ENCRYPTION_KEY',
+    'AUDIT_SIGNING_KEY',
     'S3_ACCESS_KEY_ID',
     'S3_SECRET_ACCESS_KEY',
     ...optionalKeys(config),

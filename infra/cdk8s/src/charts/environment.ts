@@ -29,6 +29,12 @@ export function sharedVariables(config: DeploymentConfig): EnvVar[] {
   });
 }
 
+/** Whom mails come from and where their links lead; the workers alone send any. */
+export function mailVariables({ mail }: DeploymentConfig): EnvVar[] {
+  if (mail === undefined) return [];
+  return variables({ MAIL_FROM: mail.from, ...(mail.appUrl === undefined ? {} : { APP_URL: mail.appUrl }) });
+}
+
 /** Keys of Secrets that depend on what the configuration turns on. */
 export function optionalKeys(config: DeploymentConfig): SecretKeyName[] {
   return [

@@ -5,7 +5,7 @@ import { httpCheck, probes } from '../constructs/probes.ts';
 import { PORTS } from '../names.ts';
 import type { SecretKeyName } from '../secrets.ts';
 import { addChart } from './chart.ts';
-import { optionalKeys, secretVariables, sharedVariables, variables } from './environment.ts';
+import { mailVariables, optionalKeys, secretVariables, sharedVariables, variables } from './environment.ts';
 import { APP_PATH, addProcess } from './processes.ts';
 
 /** The workers' Deployment; it serves health and metrics only, so it has no Service. */
@@ -22,6 +22,7 @@ export function workersChart(app: App, config: DeploymentConfig): Chart {
     'S3_ACCESS_KEY_ID',
     'S3_SECRET_ACCESS_KEY',
     ...optionalKeys(config),
+    ...(config.mail === undefined ? [] : (['SMTP_URL'] as const)),
   ];
   addProcess(chart, {
     workload: 'workers',
@@ -38,6 +39,7 @@ export function workersChart(app: App, config: DeploymentConfig): Chart {
         env: [
           ...variables({ HOST: '0.0.0.0', METRICS_PORT: String(PORTS.workersMetrics) }),
           ...sharedVariables(config),
+          ...mailVariables(config),
           ...secretVariables(keys),
         ],
         ports: [{ name: 'metrics', containerPort: PORTS.workersMetrics }],

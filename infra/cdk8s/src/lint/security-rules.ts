@@ -14,7 +14,7 @@ const VOLUME_KINDS = new Set([
   'secret',
 ]);
 const SECRET_NAME = /(_URL|SECRET|PASSWORD|KEY|KEYS|TOKEN|CREDS)$/;
-const PLAIN_URLS = new Set(['PUBLIC_URL', 'MEILI_URL', 'EMBEDDING_BASE_URL']);
+const PLAIN_URLS = new Set(['PUBLIC_URL', 'APP_URL', 'MEILI_URL', 'EMBEDDING_BASE_URL']);
 const HIGH = 10_000;
 
 export const SECURITY_RULES: readonly Rule[] = [

@@ -13,6 +13,11 @@ export function fakeBlobStore(): BlobStore {
       checkBlobKey(key);
       blobs.set(key, body instanceof Uint8Array ? Buffer.from(body) : await buffer(body));
     },
+    async putHeld(key, body) {
+      checkBlobKey(key);
+      blobs.set(key, Buffer.from(body));
+      return false;
+    },
     async get(key) {
       checkBlobKey(key);
       const found = blobs.get(key);

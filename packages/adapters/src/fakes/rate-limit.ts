@@ -1,21 +1,31 @@
 /** Exact sliding windows in memory. */
-import type { RateLimiter } from '@novax/domain/ports';
+import type { RateLimiter, RateWindow } from '@novax/domain/rate-limiter';
 import type { Clock } from '@novax/runtime/clock';
+import { decide } from '../rate-decision.ts';
 
 /** A rate limiter on `clock`. */
 export function fakeRateLimiter(clock: Clock): RateLimiter {
-  const windows = new Map<string, number[]>();
+  const counted = new Map<string, number[]>();
   return {
-    async take(key, limit, windowMs) {
+    async take(windows) {
       const now = clock.now().getTime();
-      const calls = (windows.get(key) ?? []).filter((at) => at > now - windowMs);
-      windows.set(key, calls);
-      if (calls.length < limit) {
-        calls.push(now);
-        return { admitted: true, limit, remaining: limit - calls.length, retryAfterMs: 0 };
-      }
-      const blocking = calls[calls.length - limit] ?? now;
-      return { admitted: false, limit, remaining: 0, retryAfterMs: blocking + windowMs - now };
+      const looked = windows.map((window) => ({ window, calls: live(window, now) }));
+      const admitted = looked.every(({ window, calls }) => calls.length < window.limit);
+      if (admitted) for (const { calls } of looked) calls.push(now);
+      return decide(
+        windows,
+        looked.map(({ window: { limit, windowMs }, calls }) => ({
+          remaining: Math.max(limit - calls.length, 0),
+          waitMs: admitted || calls.length < limit ? 0 : (calls[calls.length - limit] ?? now) + windowMs - now,
+          oldestLeavesMs: (calls[0] ?? now) + windowMs - now,
+        })),
+      );
     },
   };
+
+  function live({ key, windowMs }: RateWindow, now: number): number[] {
+    const calls = (counted.get(key) ?? []).filter((at) => at > now - windowMs).map((at) => Math.min(at, now));
+    counted.set(key, calls);
+    return calls;
+  }
 }

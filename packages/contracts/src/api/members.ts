@@ -72,7 +72,7 @@ export const members = {
     scope: 'invitation',
     target: 'id',
     needs: 'member:manage',
-    errors: ['NOT_FOUND', 'FORBIDDEN'],
+    errors: ['NOT_FOUND', 'FORBIDDEN', 'CONFLICT'],
     rest: 'DELETE /invitations/:id',
   }),
   acceptInvitation: mutation({

@@ -1,11 +1,16 @@
 /** The signed-in person. */
 import { z } from 'zod';
 import { idSchema, instantSchema } from '../ids.ts';
+import { profileBytesMax } from '../limits.ts';
 import { roles } from '../permissions.ts';
 import { mutation, query } from '../procedure.ts';
 import { ok, usernameSchema } from './auth.ts';
 
 const profileSchema = z.record(z.string().max(60), z.json());
+const givenProfile = profileSchema.refine(
+  (profile) => new TextEncoder().encode(JSON.stringify(profile)).length <= profileBytesMax,
+  `A profile takes at most ${profileBytesMax} bytes of JSON.`,
+);
 
 const self = z.object({
   id: idSchema,
@@ -35,7 +40,7 @@ export const users = {
     summary: "Changes the caller's user name or profile.",
     input: z.object({
       username: usernameSchema.optional().describe('Optional: absent leaves it as it is.'),
-      profileMetadata: profileSchema.optional().describe('Optional: absent leaves it as it is.'),
+      profileMetadata: givenProfile.optional().describe('Optional: absent leaves it as it is.'),
     }),
     output: z.object({ id: idSchema, username: z.string(), profileMetadata: profileSchema }),
     scope: 'user',

@@ -39,6 +39,8 @@ export const deadLetterStream = 'NOVAX_DLQ';
 
 /** Core NATS subject of the hint that the outbox has something new; losing a hint costs latency only. */
 export const wakeSubject = 'novax.wake.outbox';
+/** The same for mails. */
+export const wakeMailSubject = 'novax.wake.mail';
 
 /** Subject of an event: `novax.events.<aggregate type>.<action>`. */
 export function eventSubject(event: { readonly type: string }): string {

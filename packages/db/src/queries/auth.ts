@@ -2,7 +2,7 @@
 import { events, type EventPayload, type EventType } from '@novax/contracts/events/registry';
 import { newId } from '@novax/runtime/ids';
 import type { CallInfo } from '../actor.ts';
-import { auditable, type AuditAction } from '../audit.ts';
+import { sealedAddress, storableEntry, type AuditAction } from '../audit.ts';
 import { statement } from '../statement.ts';
 import type { SqlTx } from '../tx.ts';
 
@@ -63,14 +63,14 @@ export const revokeSessionByHash = statement<{ ended: boolean }>(
 
 const auditSystem = statement<Record<string, never>>(
   'audit_system',
-  `select private.audit_system($1, nullif($2, '')::uuid, $3, $4, $5::uuid, null, $6::jsonb, nullif($7, '')::inet, nullif($8, ''))`,
+  `select private.audit_system($1, nullif($2, '')::uuid, $3, $4, $5::uuid, nullif($6, '')::jsonb, $7::jsonb, nullif($8, '')::inet, nullif($9, ''), nullif($10, '')::jsonb)`,
 );
 const eventSystem = statement<Record<string, never>>(
   'event_system',
   `select private.event_system($1::uuid, $2, $3, $4::uuid, $5::int, $6::smallint, $7::jsonb, 'user', $4::uuid, nullif($8, ''), nullif($9, ''), null, $10::timestamptz)`,
 );
 
-/** An audit row about a person, who is also the actor. */
+/** An audit row about a person, who is also the actor; what is personal in it is sealed under their key. */
 export async function auditPerson(
   tx: SqlTx,
   entry: {
@@ -78,20 +78,25 @@ export async function auditPerson(
     readonly action: AuditAction;
     readonly entityType: string;
     readonly entityId: string;
+    /** Optional: what the changed fields held; nothing of it is told of secrets. */
+    readonly before?: Readonly<Record<string, unknown>>;
     readonly after: Readonly<Record<string, unknown>>;
     readonly call: CallInfo;
   },
 ): Promise<void> {
-  const { userId, action, entityType, entityId, after, call } = entry;
+  const { userId, action, entityType, entityId, call } = entry;
+  const stored = await storableEntry({ ...entry, before: entry.before ?? null }, userId, tx.seal);
   await tx.sql(auditSystem, [
     'user',
     userId,
     action,
     entityType,
     entityId,
-    JSON.stringify(auditable(after)),
+    stored.old_value === null ? '' : JSON.stringify(stored.old_value),
+    JSON.stringify(stored.new_value),
     call.ip ?? '',
     call.requestId ?? '',
+    await sealedAddress(call, userId, tx.seal),
   ]);
 }
 

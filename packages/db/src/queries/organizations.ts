@@ -103,17 +103,8 @@ const createRow = statement<{ id: string }>(
   'select id from private.create_organization($1::uuid, $2, $3, $4::uuid)',
 );
 
-/** Gives a member of the transaction's organization a role; false for somebody who is none. */
-export async function setMemberRole(tx: TenantTx, userId: string, role: Role): Promise<boolean> {
-  const rows = await tx.sql(updateRole, [tx.orgId, userId, role]);
-  return rows.length > 0;
-}
-const updateRole = statement<{ user_id: string }>(
-  'set_member_role',
-  `update org_members set role = $3 where org_id = $1::uuid and user_id = $2::uuid returning user_id`,
-);
-
-interface MemberRow {
+/** One member as a list shows them. */
+export interface MemberRow {
   readonly id: string;
   readonly username: string;
   readonly email: string;

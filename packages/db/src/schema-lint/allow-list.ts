@@ -12,6 +12,7 @@ const allow = (rule: string, reason: string, ...objects: string[]): Allowance[] 
 
 export const ALLOWED: readonly Allowance[] = [
   ...allow('table-plural', 'named by the specification', 'public.audit_log'),
+  ...allow('table-plural', 'has one row', 'public.audit_horizon'),
   ...allow('table-plural', 'the pattern is called inbox, and has one per database', 'public.inbox'),
 
   ...allow('foreign-key-name', 'the tenant key is org_id in every table, as the specification has it', '*.org_id'),
@@ -28,6 +29,7 @@ export const ALLOWED: readonly Allowance[] = [
     'names the part a person plays where user_id would not say which',
     '*.editor_id',
     '*.inviter_id',
+    '*.link_user_id',
     '*.resolver_id',
     '*.reviewer_id',
     '*.uploader_id',
@@ -59,6 +61,7 @@ export const ALLOWED: readonly Allowance[] = [
 
   ...allow('standard-id', 'bigint identity, because the id orders the rows of one aggregate', 'public.events'),
   ...allow('standard-id', 'bigint identity, because seals name ranges of rows', 'public.audit_log'),
+  ...allow('standard-id', 'one row, and a check that it stays one', 'public.audit_horizon'),
   ...allow('standard-id', 'keyed by what makes a delivery one', 'public.inbox'),
   ...allow('standard-id', 'one row per organization, keyed by it', 'public.org_stats'),
   ...allow('standard-id', 'a literal in every vector statement, so small', 'public.embedding_models'),
@@ -98,8 +101,41 @@ export const ALLOWED: readonly Allowance[] = [
     'ai.mv_ai_*',
   ),
   ...allow(
+    'rls-disabled',
+    'bookkeeping of the migrator, which no runtime role may touch',
+    'public.schema_migrations',
+    'public.schema_migration_files',
+  ),
+  ...allow(
+    'policy-always-true',
+    'has no reader but the worker, which handles every organization’s',
+    'public.events.*_novax_worker',
+    'public.inbox.*_novax_worker',
+    'public.dead_letters.*_novax_worker',
+    'public.mails.*_novax_worker',
+  ),
+  ...allow(
+    'policy-always-true',
+    'the worker sweeps what expired, whoever it belongs to',
+    'public.sessions.*_novax_worker',
+    'public.idempotency_keys.*_novax_worker',
+  ),
+  ...allow(
+    'policy-always-true',
+    'holds nothing of any tenant',
+    'public.embedding_models.*',
+    'public.backup_runs.*',
+    'public.background_migrations.*',
+  ),
+  ...allow(
     'rls-without-policy',
     'closed to every runtime role on purpose: named functions alone reach it',
+    'public.oauth_flows',
     'public.refresh_tokens',
+    'public.one_time_tokens',
+    'public.audit_horizon',
+    'public.erasures',
+    'public.usage_samples',
+    'public.metric_samples',
   ),
 ];

@@ -39,7 +39,8 @@ export const CATALOGUE = `
     select t.*, k.conname, k.conkey, k.confkey, k.confrelid
       from tables t join pg_constraint k on k.conrelid = t.oid and k.contype = 'f' and k.conparentid = 0
   ), policies as (
-    select t.*, p.polname, p.polcmd, p.polroles, p.polqual is not null as has_using, p.polwithcheck is not null as has_check,
+    select t.*, p.oid as policy, p.polname, p.polcmd, p.polroles, p.polqual is not null as has_using, p.polwithcheck is not null as has_check,
+           pg_get_expr(p.polqual, t.oid) as using_text, pg_get_expr(p.polwithcheck, t.oid) as check_text,
            concat_ws(' ', pg_get_expr(p.polqual, t.oid), pg_get_expr(p.polwithcheck, t.oid)) as text
       from tables t join pg_policy p on p.polrelid = t.oid
   ), grants as (

@@ -1,9 +1,15 @@
-/** Who may see what: row-level security, grants, definers and owners. */
+/**
+ * Who may see what: row-level security, grants, definers and owners. A number beside a rule is that of the lint of
+ * Supabase's splinter which asks the same.
+ */
 import { CATALOGUE, OUR_SCHEMA, type Rule, RUNTIME } from './rule.ts';
 
+/** `true`, or an equality of one literal with itself, as PostgreSQL prints it. */
+const ALWAYS = String.raw`^\(*(true|([\w'']+) = \2)\)*$`;
 const COMMAND = `case g.privilege when 'SELECT' then 'r' when 'INSERT' then 'a' when 'UPDATE' then 'w' when 'DELETE' then 'd' end`;
 
 export const SECURITY_RULES: readonly Rule[] = [
+  // splinter 0013, for the rows of tenants and people.
   {
     name: 'tenant-rls',
     why: 'every row of an organization or a person is behind row-level security that binds the owner too; partitions do not inherit it',
@@ -12,6 +18,14 @@ export const SECURITY_RULES: readonly Rule[] = [
        where not (rls and forced) and (t.name in ('users', 'organizations') or exists (
          select from columns c where c.oid = t.oid and c.column in ('org_id', 'user_id')))`,
   },
+  // splinter 0013, whoever holds a grant.
+  {
+    name: 'rls-disabled',
+    why: 'a table without row-level security is one grant away from being everybody’s',
+    sql: `${CATALOGUE}
+      select object, case when rls then 'not forced' else 'not enabled' end as detail from tables where not (rls and forced)`,
+  },
+  // splinter 0013, for what a runtime role may touch.
   {
     name: 'granted-without-rls',
     why: 'a table that a runtime role may touch has row-level security, or is global on purpose',
@@ -36,11 +50,13 @@ export const SECURITY_RULES: readonly Rule[] = [
         from policies p, unnest(p.polroles) r
        where r <> 0 and p.polcmd <> '*' and not exists (select from grants g where g.oid = p.oid and g.grantee = r and ${COMMAND} = p.polcmd)`,
   },
+  // splinter 0007.
   {
     name: 'policy-without-rls',
     why: 'policies of a table whose row-level security is off do nothing',
     sql: `${CATALOGUE} select distinct object, 'policies exist, row-level security is off' as detail from policies where not rls`,
   },
+  // splinter 0008.
   {
     name: 'rls-without-policy',
     why: 'a table with row-level security and no policy at all is closed to everyone, which is seldom meant',
@@ -54,6 +70,28 @@ export const SECURITY_RULES: readonly Rule[] = [
       select object || '.' || polname as object, case when polcmd = '*' then 'for all' else 'for public' end as detail
         from policies where polcmd = '*' or 0 = any (polroles)`,
   },
+  // splinter 0024, SELECT included.
+  {
+    name: 'policy-always-true',
+    why: 'a condition that is always true is row-level security in name only; where every row is meant, the allow-list says why',
+    sql: `${CATALOGUE}
+      select object || '.' || polname as object, concat_ws(', ', case when using_text ~* '${ALWAYS}' then 'using' end, case when check_text ~* '${ALWAYS}' then 'with check' end) as detail
+        from policies where using_text ~* '${ALWAYS}' or check_text ~* '${ALWAYS}'`,
+  },
+  // splinter 0015: what its user_metadata is there, every free-form column and foreign setting is here.
+  {
+    name: 'policy-user-data',
+    why: 'a policy decides by keys and roles; free-form columns and settings of other names are what callers write themselves',
+    sql: `${CATALOGUE}
+      select p.object || '.' || p.polname as object, format('reads %s.%s', c.relname, a.attname) as detail
+        from policies p join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.policy and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0
+        join pg_class c on c.oid = d.refobjid join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+       where a.atttypid in ('jsonb'::regtype, 'json'::regtype)
+      union all
+      select p.object || '.' || p.polname, 'reads the setting ' || s.name[1]
+        from policies p, regexp_matches(p.text, 'current_setting\\(''([^'']+)''', 'g') s (name) where s.name[1] not in ('app.current_user_id', 'app.current_org_id')`,
+  },
+  // splinter 0003.
   {
     name: 'policy-initplan',
     why: 'a setting or function of ours in a policy is called once per row unless it stands in a scalar sub-select',
@@ -69,6 +107,7 @@ export const SECURITY_RULES: readonly Rule[] = [
       select t.object, format('%s to %s', lower(g.privilege), g.grantee::regrole) as detail
         from tables t join grants g on g.oid = t.oid where t.is_partition and g.grantee::regrole::text in ${RUNTIME}`,
   },
+  // splinter 0028, for relations and schemas too: our PUBLIC is its anon.
   {
     name: 'public-privilege',
     why: 'PUBLIC includes every role that will ever exist',
@@ -80,11 +119,29 @@ export const SECURITY_RULES: readonly Rule[] = [
       select quote_ident(n.nspname), lower(x.privilege_type) from pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x
        where x.grantee = 0 and ${OUR_SCHEMA}`,
   },
+  // splinter 0011, where it is most dangerous.
   {
     name: 'definer-search-path',
     why: "a SECURITY DEFINER function that trusts the caller's search_path runs the caller's objects with its owner's rights",
     sql: `${CATALOGUE}
       select object, 'search_path is not pinned' as detail from functions where definer and not exists (select from unnest(config) c where c like 'search_path=%')`,
+  },
+  // splinter 0011.
+  {
+    name: 'function-search-path',
+    why: "a function that trusts the caller's search_path means something else for each caller, in triggers and policies too",
+    sql: `${CATALOGUE}
+      select object, 'search_path is not pinned' as detail from functions where not definer and not exists (select from unnest(config) c where c like 'search_path=%')`,
+  },
+  // splinter 0029: our runtime roles are its authenticated.
+  {
+    name: 'definer-reach',
+    why: 'a SECURITY DEFINER function that a runtime role may call is a way past the policies: it stands in private or ai and says what it does',
+    sql: `${CATALOGUE}
+      select f.object, format('executable by %s, %s', x.grantee::regrole, case when p.pronamespace::regnamespace::text in ('private', 'ai') then 'without a comment' else 'in ' || p.pronamespace::regnamespace end) as detail
+        from functions f join pg_proc p on p.oid = f.oid, aclexplode(f.acl) x
+       where f.definer and x.privilege_type = 'EXECUTE' and (x.grantee = 0 or x.grantee::regrole::text in ${RUNTIME})
+         and (p.pronamespace::regnamespace::text not in ('private', 'ai') or obj_description(f.oid, 'pg_proc') is null)`,
   },
   {
     name: 'definer-owner',
@@ -124,6 +181,7 @@ export const SECURITY_RULES: readonly Rule[] = [
       select object, 'neither security_barrier nor security_invoker' as detail from relations
        where kind = 'v' and not options && '{security_barrier=true,security_barrier=on,security_barrier=1,security_invoker=true,security_invoker=on,security_invoker=1}'`,
   },
+  // splinter 0010.
   {
     name: 'definer-view',
     why: "a view with its owner's rights passes row-level security by; it must filter by organization itself",
@@ -131,6 +189,7 @@ export const SECURITY_RULES: readonly Rule[] = [
       select object, 'runs as ' || owner::regrole as detail from relations
        where kind = 'v' and not options && '{security_invoker=true,security_invoker=on,security_invoker=1}'`,
   },
+  // splinter 0016.
   {
     name: 'materialized-view-grant',
     why: 'row-level security does not apply to materialized views: whoever may read one reads every organization',

@@ -13,6 +13,8 @@ import {
   rotateRefreshToken,
   sessionByHash,
 } from '@novax/db/queries/auth';
+import { queueMail } from '@novax/db/queries/mails';
+import { confirmPassword } from '@novax/db/queries/passwords';
 import type { Database, SqlTx } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
 import { newId } from '@novax/runtime/ids';
@@ -51,7 +53,7 @@ function newSecret(): string {
   return randomBytes(32).toString('base64url');
 }
 
-/** Creates an account and signs it in, all or nothing. Throws ALREADY_EXISTS naming the field. */
+/** Creates an account, signs it in and owes it a link to confirm its address, all or nothing. Throws ALREADY_EXISTS naming the field. */
 export async function registerPerson(
   db: Database,
   input: { readonly email: string; readonly username: string; readonly passwordHash: string },
@@ -78,6 +80,7 @@ export async function registerPerson(
         call: origin.call,
       });
       const session = await openSession(tx, id, origin);
+      await queueMail(tx, { kind: 'verify-email', email, userId: id, requestId: origin.call.requestId });
       await emitPerson(tx, { type: 'user.registered', userId: id, payload: { userId: id }, call: origin.call });
       return { person, session };
     });
@@ -115,12 +118,31 @@ export async function accountByEmail(db: Database, email: string): Promise<Accou
   };
 }
 
-/** Signs in a person whose password was verified. */
-export function signIn(db: Database, userId: string, origin: Origin): Promise<OpenedSession> {
-  return db.person(userId, (tx) => openSession(tx, userId, origin));
+/** A password that was verified against the hash the account had then. */
+export interface VerifiedPassword {
+  readonly hash: string;
+  /** The same password hashed as it is done now; null when the stored hash is as good. */
+  readonly newHash: string | null;
 }
 
-async function openSession(tx: SqlTx, userId: string, origin: Origin): Promise<OpenedSession> {
+/** Signs in a person who was verified. Throws UNAUTHENTICATED when the password that proved it has been replaced meanwhile. */
+export function signIn(
+  db: Database,
+  userId: string,
+  origin: Origin & { readonly password?: VerifiedPassword },
+): Promise<OpenedSession> {
+  return db.person(userId, async (tx) => {
+    const { password } = origin;
+    if (password !== undefined) {
+      const [row] = await tx.sql(confirmPassword, [userId, password.hash, password.newHash]);
+      if (row?.confirmed !== true) throw new AppError('UNAUTHENTICATED', { detail: 'the password has been replaced' });
+    }
+    return openSession(tx, userId, origin);
+  });
+}
+
+/** Opens a session within `tx`, with its audit row, for an active person who was authenticated. Throws FORBIDDEN for any other. */
+export async function openSession(tx: SqlTx, userId: string, origin: Origin): Promise<OpenedSession> {
   const sessionId = newId();
   const sid = newSecret();
   const secret = newSecret();

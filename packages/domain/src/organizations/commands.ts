@@ -2,12 +2,8 @@
 import type { OrganizationView } from '@novax/contracts/api/organizations';
 import { auditable, difference } from '@novax/db/audit';
 import type { Organization } from '@novax/db/entities/work';
-import {
-  createOrganizationRow,
-  currentOrganization,
-  readOrganization,
-  setMemberRole,
-} from '@novax/db/queries/organizations';
+import { isActiveMember, setMemberRole } from '@novax/db/queries/members';
+import { createOrganizationRow, currentOrganization, readOrganization } from '@novax/db/queries/organizations';
 import type { TenantTx } from '@novax/db/tx';
 import { AppError } from '@novax/runtime/errors';
 
@@ -53,20 +49,22 @@ export async function updateOrganization(
 
 /**
  * Makes a member the owner and the owner before an admin; to oneself it changes nothing.
- * Throws NOT_FOUND, also for somebody who is no member.
+ * Throws NOT_FOUND, also for somebody who is no member or is suspended.
  */
 export async function transferOwnership(tx: TenantTx, toUserId: string): Promise<OrganizationView> {
   const organization = await currentOrganization(tx);
   const fromUserId = organization.ownerId;
   if (toUserId === fromUserId) return readOrganization(tx);
-  if (!(await setMemberRole(tx, toUserId, 'owner')))
-    throw new AppError('NOT_FOUND', { detail: `user ${toUserId} is no member` });
+  const owner = (await isActiveMember(tx, toUserId)) ? await setMemberRole(tx, toUserId, 'owner') : null;
+  if (owner === null) throw new AppError('NOT_FOUND', { detail: `user ${toUserId} is no active member` });
   organization.ownerId = toUserId;
   organization.version += 1;
   const view = await readOrganization(tx);
   // Last: from here on the person who acts may no longer be an owner.
-  await setMemberRole(tx, fromUserId, 'admin');
+  const admin = await setMemberRole(tx, fromUserId, 'admin');
   tx.emit('organization.transferred', { organizationId: tx.orgId, fromUserId, toUserId }, organization);
+  tx.emit('member.updated', { memberId: owner.id, userId: toUserId, role: 'owner' }, owner);
+  if (admin !== null) tx.emit('member.updated', { memberId: admin.id, userId: fromUserId, role: 'admin' }, admin);
   tx.audit({
     action: 'update',
     entityType: 'organizations',

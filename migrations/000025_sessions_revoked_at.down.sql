@@ -1,0 +1,1 @@
+drop index concurrently public.idx_sessions_revoked_at;

@@ -1,0 +1,11 @@
+drop function private.unlink_oauth_account;
+drop function private.register_oauth_user;
+drop function private.oauth_account_by_subject;
+drop function private.take_oauth_flow;
+drop function private.begin_oauth_flow;
+call private.add_policies('public.oauth_accounts', 'novax_api', '{delete}', private.is_self());
+grant delete on public.oauth_accounts to novax_api;
+revoke update (last_used_at) on public.oauth_accounts from novax_api;
+drop policy oauth_accounts_update_novax_api on public.oauth_accounts;
+revoke select, insert, delete on public.oauth_accounts from novax_definer;
+drop table public.oauth_flows;

@@ -1,0 +1,1 @@
+drop function private.domain_allowed;
