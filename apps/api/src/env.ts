@@ -1,5 +1,5 @@
 /** The API's settings, read once. */
-import { EnvError, portSchema, readEnv } from '@novax/runtime/env';
+import { crashSchema, EnvError, portSchema, readEnv } from '@novax/runtime/env';
 import { oidcProvidersSchema } from '@novax/adapters/oidc-settings';
 import { signInTries } from '@novax/contracts/limits';
 import { anchorStoreSettings } from '@novax/adapters/blobs';
@@ -90,6 +90,8 @@ const schema = z.object({
     .transform(({ account = signInTries.account, network = signInTries.network }) => ({ account, network })),
   /** Parse answers as well as inputs; for tests and development. */
   CHECK_OUTPUT: z.stringbool().default(false),
+  /** Tests only: where this process dies. */
+  NOVAX_CRASH_AT: crashSchema,
   SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(10_000),
 });
 

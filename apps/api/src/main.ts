@@ -1,4 +1,5 @@
 /** The API process. */
+import { armCrash } from '@novax/runtime/crash';
 import { EnvError } from '@novax/runtime/env';
 import { runProcess } from '@novax/runtime/lifecycle';
 import { createLogger } from '@novax/runtime/log';
@@ -7,6 +8,7 @@ import { readApiEnv } from './env.ts';
 
 try {
   const env = readApiEnv();
+  armCrash(env.NOVAX_CRASH_AT);
   const log = createLogger({ name: 'novax-api', level: env.LOG_LEVEL });
   let reload = async (): Promise<void> => undefined;
   process.on('SIGHUP', () => void reload());

@@ -1,6 +1,6 @@
 /** The workers' settings, read once. */
 import { anchorStoreSettings } from '@novax/adapters/blobs';
-import { portSchema, readEnv } from '@novax/runtime/env';
+import { crashSchema, portSchema, readEnv } from '@novax/runtime/env';
 import { signingKeysSchema } from '@novax/runtime/signing';
 import { z } from 'zod';
 import { workerRoles } from './roles.ts';
@@ -52,6 +52,8 @@ const schema = z.object({
     .default(workerRoles.join(','))
     .transform((text) => text.split(',').map((role) => role.trim()))
     .pipe(z.array(z.enum(workerRoles)).min(1)),
+  /** Tests only: where this process dies. */
+  NOVAX_CRASH_AT: crashSchema,
   SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(20_000),
 });
 

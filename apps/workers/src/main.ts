@@ -1,4 +1,5 @@
 /** The worker process. */
+import { armCrash } from '@novax/runtime/crash';
 import { EnvError } from '@novax/runtime/env';
 import { runProcess } from '@novax/runtime/lifecycle';
 import { createLogger } from '@novax/runtime/log';
@@ -7,6 +8,7 @@ import { readWorkersEnv } from './env.ts';
 
 try {
   const env = readWorkersEnv();
+  armCrash(env.NOVAX_CRASH_AT);
   const log = createLogger({ name: 'novax-workers', level: env.LOG_LEVEL });
   await runProcess({
     log,

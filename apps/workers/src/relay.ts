@@ -8,6 +8,7 @@ import { shardCount, toEnvelope, type OutboxRow } from '@novax/db/outbox';
 import { claimPending, markPublished, pendingState, putOff } from '@novax/db/queries/relay';
 import type { EventBus } from '@novax/domain/ports';
 import { pause } from '@novax/runtime/clock';
+import { crashAt } from '@novax/runtime/crash';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
 import { openLockedConnection, type LockedConnection } from '@novax/db/locked-connection';
@@ -94,11 +95,15 @@ async function relayBatch(
   const { bus, log, metrics } = options;
   const rows = await connection.sql(claimPending, [`{${shards.join(',')}}`, options.batchSize ?? 500]);
   if (rows.length === 0) return 0;
+  crashAt('relay.after_claim');
   const held = new Set<string>();
   let moved = 0;
   for (const wave of waves(rows)) {
     const sendable = wave.filter((row) => !held.has(row.aggregate_id));
-    const results = await bus.publish(sendable.map(toEnvelope));
+    const publishing = bus.publish(sendable.map(toEnvelope));
+    crashAt('relay.after_publish');
+    const results = await publishing;
+    crashAt('relay.after_ack');
     const stored: { id: string; seq: number }[] = [];
     const refused: { id: string; error: string }[] = [];
     for (const [index, result] of results.entries()) {
@@ -112,6 +117,7 @@ async function relayBatch(
     }
     if (stored.length > 0) {
       await connection.sql(markPublished, [JSON.stringify(stored)]);
+      crashAt('relay.after_mark');
       metrics.eventsPublished.inc(stored.length);
       moved += stored.length;
     }

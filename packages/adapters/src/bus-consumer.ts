@@ -1,6 +1,7 @@
 /** The loop of one durable consumer: one event in hand at a time, kept alive while it is handled, refused with a growing delay when that fails. */
 import { type Envelope, envelopeSchema } from '@novax/contracts/events/envelope';
 import { pause } from '@novax/runtime/clock';
+import { crashAt } from '@novax/runtime/crash';
 import type { Logger } from '@novax/runtime/log';
 import type { PulledMessage } from './bus-message.ts';
 import type { Puller } from './bus-pull.ts';
@@ -60,6 +61,7 @@ async function handleOne(message: PulledMessage, options: ConsumerLoopOptions): 
     message.giveUp('not an envelope');
     return;
   }
+  crashAt('consumer.before_effect');
   const alive = setInterval(() => message.working(), options.ackWaitMs / 3);
   try {
     await within(options.handleWithinMs, options.handle(event));
@@ -74,8 +76,10 @@ async function handleOne(message: PulledMessage, options: ConsumerLoopOptions): 
   } finally {
     clearInterval(alive);
   }
+  crashAt('consumer.after_effect');
   // Waits until the server has the acknowledgement; without it the event comes again, which its handler must bear anyway.
   const acknowledged = await message.acknowledge();
+  crashAt('consumer.after_ack');
   if (!acknowledged) log.warn({ eventId: event.id }, 'acknowledgement was not confirmed; the event may come again');
 }
 

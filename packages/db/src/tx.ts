@@ -1,6 +1,7 @@
 /** The doors to the database: tenant transactions, a person's own, and the system's few. Nothing else opens a transaction. */
 import type { EventPayload, EventType } from '@novax/contracts/events/registry';
 import { systemClock, type Clock } from '@novax/runtime/clock';
+import { crashAt } from '@novax/runtime/crash';
 import { invariant } from '@novax/runtime/invariant';
 import { retry } from '@novax/runtime/retry';
 import { MikroORM, type EntityManager } from '@mikro-orm/postgresql';
@@ -134,6 +135,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         await em.flush();
         if (audited.length > 0) await sql(insertAudit, await auditValues(context, audited, seal));
         if (emitted.length > 0) await sql(insertEvents, eventValues({ ...context, now }, emitted));
+        crashAt('tx.before_commit');
+        return result;
+      }).then((result) => {
+        crashAt('tx.after_commit');
         return result;
       }),
     person: (userId, work) => transaction({ userId, orgId: null }, (_em, tx) => work(tx)),

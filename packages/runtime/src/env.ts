@@ -1,6 +1,7 @@
 /** Reads a process's settings once: one schema, all problems reported together, `NAME_FILE` for secrets. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { parseCrash } from './crash.ts';
 
 /** Says every setting that is missing or wrong; its message is meant for a person. */
 export class EnvError extends Error {
@@ -50,3 +51,15 @@ export function redactEnv(values: Readonly<Record<string, unknown>>): Record<str
 export function redactUrl(text: string): string {
   return text.replace(/^([a-z][a-z0-9+.-]*:\/\/[^:@/]*):[^@/]*@/i, '$1:***@');
 }
+
+/** `NOVAX_CRASH_AT`: where the process shall die, for tests; see `crash.ts`. */
+export const crashSchema = z
+  .string()
+  .refine((text) => {
+    try {
+      return parseCrash(text) !== undefined;
+    } catch {
+      return false;
+    }
+  }, 'names no crash point')
+  .optional();

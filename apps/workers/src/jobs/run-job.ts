@@ -7,6 +7,7 @@ import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich
 import { indexDocument } from '@novax/domain/documents/index-document';
 import { recordErasures } from '@novax/domain/users/erase';
 import type { BlobStore, Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
+import { crashAt } from '@novax/runtime/crash';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
 import type { Signer } from '@novax/runtime/signing';
@@ -83,6 +84,7 @@ export async function runJob(parts: JobParts, job: JobRun): Promise<void> {
   // A run's payload was parsed by its own name's schema at pickup.
   const runner = runners[job.name] as (parts: JobParts, payload: unknown) => Promise<unknown>;
   const outcome = await runner(parts, job.payload);
+  crashAt('job.after_effect');
   parts.log.debug(
     { jobId: job.id, job: job.name, attempt: job.attempt, outcome, ms: Math.round(performance.now() - started) },
     'job done',
