@@ -53,8 +53,17 @@ export async function startWorkers(
     await openDatabase({ url: env.DATABASE_WORKER_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
     (it) => it.close(),
   );
-  const bus = lifecycle.add('nats', await connectBus({ url: env.NATS_URL, namespace: env.NATS_NAMESPACE, log }), (it) =>
-    it.close(),
+  const bus = lifecycle.add(
+    'nats',
+    await connectBus({
+      url: env.NATS_URL,
+      namespace: env.NATS_NAMESPACE,
+      log,
+      duplicateWindowMs: env.EVENT_DEDUPE_WINDOW_MS,
+      ackWaitMs: env.EVENT_ACK_WAIT_MS,
+      maxAgeMs: env.EVENT_MAX_AGE_MS,
+    }),
+    (it) => it.close(),
   );
   await bus.ensureStreams();
   const queue = lifecycle.add(

@@ -26,7 +26,10 @@ import { pullFrom } from './bus-pull.ts';
 import { coalescedHints } from './hints.ts';
 import { natsAddress } from './nats-address.ts';
 
-export interface BusOptions extends Partial<BusTimings> {
+/** Timings that are absent, or undefined, have their defaults. */
+type GivenTimings = { readonly [Name in keyof BusTimings]?: BusTimings[Name] | undefined };
+
+export interface BusOptions extends GivenTimings {
   readonly url: string;
   readonly log: Logger;
   /** Text of a `.creds` file, for servers that ask for one. */
@@ -206,7 +209,7 @@ function unavailable(cause: unknown): AppError {
 }
 
 /** The timings that were given; an explicit undefined must not hide a default. */
-function defined(options: Partial<BusTimings>): Partial<BusTimings> {
+function defined(options: GivenTimings): Partial<BusTimings> {
   const given = Object.keys(defaultTimings).map(
     (name) => [name, new Map<string, unknown>(Object.entries(options)).get(name)] as const,
   );
