@@ -104,7 +104,9 @@ export async function startWorkers(
         'no STORAGE_DIR: a restore will not know who was erased since its backup, for nothing outside the database does',
       );
     const anchors = createAnchorStore(env);
-    const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, signer, anchors, metrics, log };
+    const eventRetentionDays = env.EVENT_RETENTION_DAYS ?? 30;
+    const kept = { signer, anchors, eventRetentionDays };
+    const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, ...kept, metrics, log };
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,

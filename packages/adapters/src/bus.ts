@@ -8,9 +8,11 @@ import {
   connect,
   type ConnectionOptions,
   credsAuthenticator,
+  ErrorCode,
   headers,
   type JetStreamClient,
   type NatsConnection,
+  NatsError,
 } from 'nats';
 import {
   type BusTimings,
@@ -44,6 +46,10 @@ export interface BusOptions extends GivenTimings {
   readonly retryBaseMs?: number;
 }
 
+/** A subject without wildcards, spaces and empty tokens. */
+const subjectPattern = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
+/** The server's code for a message above the stream's own limit. */
+const messageTooLarge = 10054;
 /** Most publishes that wait for their acknowledgement at one time. */
 const inFlightMax = 512;
 /** Milliseconds to wait for the acknowledgement of an event. */
@@ -169,14 +175,24 @@ async function publishAll(
   return results;
 }
 
+/** Refusals that are about the message: too large for the server or the stream, or on a subject that is none. */
+function isPoison(thrown: unknown): boolean {
+  if (thrown instanceof AppError) return true;
+  if (!(thrown instanceof NatsError)) return false;
+  return thrown.code === `${ErrorCode.MaxPayloadExceeded}` || thrown.api_error?.err_code === messageTooLarge;
+}
+
 async function publishOne(js: JetStreamClient, subject: string, event: Envelope): Promise<PublishResult> {
   try {
+    // Sent as it is, it would end the connection that every other event shares.
+    if (!subjectPattern.test(subject)) throw new AppError('VALIDATION_FAILED', { detail: `no subject: ${subject}` });
     const head = headers();
     if (event.traceparent !== null) head.set('traceparent', event.traceparent);
     const ack = await js.publish(subject, JSON.stringify(event), { msgID: event.id, headers: head });
     return { id: event.id, ok: true, streamSeq: ack.seq, duplicate: ack.duplicate };
   } catch (thrown) {
-    return { id: event.id, ok: false, error: thrown instanceof Error ? thrown.message : String(thrown) };
+    const error = thrown instanceof Error ? thrown.message : String(thrown);
+    return { id: event.id, ok: false, error, poison: isPoison(thrown) };
   }
 }
 

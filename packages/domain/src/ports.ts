@@ -35,7 +35,8 @@ export interface Summarizer {
 /** Outcome of one publish; the message is stored by the stream only when `ok`. */
 export type PublishResult =
   | { readonly id: string; readonly ok: true; readonly streamSeq: number; readonly duplicate: boolean }
-  | { readonly id: string; readonly ok: false; readonly error: string };
+  /** `poison`: the event itself is at fault (its size, its name), so that the stream would refuse it tomorrow too. */
+  | { readonly id: string; readonly ok: false; readonly error: string; readonly poison: boolean };
 
 export interface EventConsumer {
   /** Durable name; also the label of its lag metric. */
