@@ -10,19 +10,18 @@ returns table (parent text, partition text, ends timestamptz)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  v_recent boolean;
 begin
   if p_keep < interval '30 days' then
     raise exception 'events are kept at least 30 days' using errcode = 'invalid_parameter_value';
   end if;
-  for parent, partition, ends in
-    select c.relname, d.relname, b.ends
+  return query
+    select c.relname::text, d.relname::text, b.ends
     from pg_class c
     join pg_inherits i on i.inhparent = c.oid
     join pg_class d on d.oid = i.inhrelid
     cross join lateral (
-      select substring(pg_get_expr(d.relpartbound, d.oid) from 'TO \(''([^'']+)''\)$')::timestamptz as ends
+      select substring(pg_get_expr(d.relpartbound, d.oid) from 'FROM \(''([^'']+)''\)')::timestamptz as begins,
+             substring(pg_get_expr(d.relpartbound, d.oid) from 'TO \(''([^'']+)''\)$')::timestamptz as ends
     ) b
     where c.relnamespace = 'public'::regnamespace and c.relname in ('events_published', 'inbox')
       -- The DEFAULT has no end and stays.
@@ -32,17 +31,17 @@ begin
         select from public.events e
         where e.status in ('pending', 'failed') and (e.created_at < b.ends or e.occurred_at < b.ends)
       )
-    order by b.ends, c.relname
-  loop
-    -- An old event that was published, or applied, lately is as young as that.
-    execute format(
-      'select exists (select from public.%I where %s > now() - $1)',
-      partition, case parent when 'inbox' then 'created_at' else 'published_at' end
-    ) into v_recent using p_keep;
-    if not v_recent then
-      return next;
-    end if;
-  end loop;
+      -- An old event that was published, or applied, lately is as young as that.
+      and case c.relname
+        when 'inbox' then not exists (
+          select from public.inbox r where r.occurred_at >= b.begins and r.occurred_at < b.ends and r.created_at > now() - p_keep
+        )
+        else not exists (
+          select from public.events e
+          where e.status = 'published' and e.created_at >= b.begins and e.created_at < b.ends and e.published_at > now() - p_keep
+        )
+      end
+    order by b.ends, c.relname;
 end
 $$;
 comment on function private.prunable_partitions is 'Months of published events and of the inbox that ended longer ago than the given time, at least 30 days, and that nothing needs any more.';
