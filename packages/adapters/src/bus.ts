@@ -1,6 +1,6 @@
 /** The domain event stream on NATS JetStream. */
-import { type Envelope, eventSubject } from '@novax/contracts/events/envelope';
-import type { EventBus, PublishResult } from '@novax/domain/ports';
+import { type Envelope, eventSubject, replayHeader } from '@novax/contracts/events/envelope';
+import type { EventBus, PublishOptions, PublishResult } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import { retry } from '@novax/runtime/retry';
@@ -82,7 +82,8 @@ export async function connectBus(options: BusOptions): Promise<EventBus> {
         for (const wanted of streamConfigs(names, timings)) await repairStream(jsm, wanted, log);
       });
     },
-    publish: (events) => publishAll(events, (event) => publishOne(js, names.subject(eventSubject(event)), event)),
+    publish: (events, marks = {}) =>
+      publishAll(events, (event) => publishOne(js, names.subject(eventSubject(event)), { event, ...marks })),
     async consume(consumer) {
       const wanted = consumerConfig(consumer.name, consumer.subjects.map(names.subject), timings);
       const repair = () => repairConsumer(jsm, { stream: names.events, wanted }, log);
@@ -182,13 +183,20 @@ function isPoison(thrown: unknown): boolean {
   return thrown.code === `${ErrorCode.MaxPayloadExceeded}` || thrown.api_error?.err_code === messageTooLarge;
 }
 
-async function publishOne(js: JetStreamClient, subject: string, event: Envelope): Promise<PublishResult> {
+async function publishOne(
+  js: JetStreamClient,
+  subject: string,
+  message: PublishOptions & { readonly event: Envelope },
+): Promise<PublishResult> {
+  const { event, replay } = message;
   try {
     // Sent as it is, it would end the connection that every other event shares.
     if (!subjectPattern.test(subject)) throw new AppError('VALIDATION_FAILED', { detail: `no subject: ${subject}` });
     const head = headers();
     if (event.traceparent !== null) head.set('traceparent', event.traceparent);
-    const ack = await js.publish(subject, JSON.stringify(event), { msgID: event.id, headers: head });
+    if (replay !== undefined) head.set(replayHeader, replay);
+    const msgID = replay === undefined ? event.id : `${event.id}.${replay}`;
+    const ack = await js.publish(subject, JSON.stringify(event), { msgID, headers: head });
     return { id: event.id, ok: true, streamSeq: ack.seq, duplicate: ack.duplicate };
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown.message : String(thrown);
