@@ -28,6 +28,8 @@ export interface Flight {
   landed(settled: Settled): void;
   /** Claimed and not landed: a claim must leave them out. */
   ids(): readonly string[];
+  /** How many those are. */
+  size(): number;
   /** Bytes of those rows as the database stores them. */
   bytes(): number;
   /** Sent, or waiting for the event before them. */
@@ -104,6 +106,7 @@ export function createFlight(bus: EventBus, onAnswer: () => void): Flight {
       }
     },
     ids: () => [...rowsInFlight.keys()],
+    size: () => rowsInFlight.size,
     bytes: () => bytes,
     unanswered: () => unanswered,
     answered: () => stored.length + refused.length,

@@ -108,7 +108,7 @@ async function relayOn(connection: LockedConnection, parts: RelayParts): Promise
       if (shards.length === 0) {
         more = false;
         lookAt = locksAt;
-      } else if (more && flight.ids().length <= batch && flight.bytes() < bytesMax) {
+      } else if (more && flight.size() <= batch && flight.bytes() < bytesMax) {
         const claimed = await claim(connection, { flight, shards, batch });
         more = claimed >= batch / 2;
         waitMs = claimed > 0 ? 20 : Math.min(waitMs * 2, idleMaxMs);
