@@ -1207,7 +1207,7 @@ create table public.events (
 alter table public.events owner to novax_owner;
 comment on table public.events is 'Transactional outbox and ledger of domain events: written in the transaction of the change, published by the relay, kept at least 30 days.';
 grant delete, insert, select on table public.events to novax_worker;
-grant insert on table public.events to novax_definer;
+grant insert, select on table public.events to novax_definer;
 grant select on table public.events to novax_backup;
 grant select on table public.events to novax_readonly;
 alter table public.events enable row level security;
@@ -1256,7 +1256,7 @@ create policy events_update_novax_worker on public.events as permissive for upda
   using (true)
   with check (true);
 -- partition public.events_failed FOR VALUES IN ('failed'); owner novax_owner; row security forced; grant select to novax_backup
--- partition public.events_pending FOR VALUES IN ('pending'); owner novax_owner; row security forced; autovacuum_vacuum_scale_factor=0; autovacuum_vacuum_threshold=1000; autovacuum_vacuum_insert_threshold=10000; autovacuum_vacuum_cost_delay=0; autovacuum_analyze_scale_factor=0; autovacuum_analyze_threshold=5000; grant select to novax_backup; CREATE UNIQUE INDEX idx_events_pending_event_id ON public.events_pending USING btree (event_id); CREATE INDEX idx_events_pending_shard_id ON public.events_pending USING btree (shard, id)
+-- partition public.events_pending FOR VALUES IN ('pending'); owner novax_owner; row security forced; autovacuum_vacuum_scale_factor=0; autovacuum_vacuum_threshold=1000; autovacuum_vacuum_insert_threshold=10000; autovacuum_vacuum_cost_delay=0; autovacuum_analyze_scale_factor=0; autovacuum_analyze_threshold=5000; grant select to novax_backup; CREATE UNIQUE INDEX idx_events_pending_event_id ON public.events_pending USING btree (event_id); CREATE INDEX idx_events_pending_refused_aggregate_id_id ON public.events_pending USING btree (aggregate_id, id) WHERE (last_error IS NOT NULL); CREATE INDEX idx_events_pending_shard_id ON public.events_pending USING btree (shard, id)
 -- partition public.events_published FOR VALUES IN ('published'); owner novax_owner; row security forced; partition by RANGE (created_at); grant select to novax_backup
 --   partition public.events_published_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
 --   monthly partitions public.events_published_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
@@ -1329,6 +1329,7 @@ alter table public.inbox owner to novax_owner;
 comment on table public.inbox is 'Events a consumer has applied, written in the effect''s own transaction: insert … on conflict do nothing; no row inserted means done before.';
 grant delete, insert, select on table public.inbox to novax_worker;
 grant select on table public.inbox to novax_backup;
+grant select on table public.inbox to novax_definer;
 alter table public.inbox enable row level security;
 alter table public.inbox force row level security;
 comment on column public.inbox.occurred_at is 'The event''s own time as its envelope has it: a redelivery carries the same, so the key meets the first row whatever the month.';
@@ -3915,6 +3916,77 @@ alter function private.person_keys_of(p_user_ids uuid[]) owner to novax_definer;
 comment on function private.person_keys_of(p_user_ids uuid[]) is 'Wrapped keys, null where destroyed; worth nothing without the installation''s own key. No line where none was made.';
 grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_api;
 grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.prunable_partitions(p_keep interval)
+ RETURNS TABLE(parent text, partition text, ends timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_keep < interval '30 days' then
+    raise exception 'events are kept at least 30 days' using errcode = 'invalid_parameter_value';
+  end if;
+  return query
+    select c.relname::text, d.relname::text, b.ends
+    from pg_class c
+    join pg_inherits i on i.inhparent = c.oid
+    join pg_class d on d.oid = i.inhrelid
+    cross join lateral (
+      select substring(pg_get_expr(d.relpartbound, d.oid) from 'FROM \(''([^'']+)''\)')::timestamptz as begins,
+             substring(pg_get_expr(d.relpartbound, d.oid) from 'TO \(''([^'']+)''\)$')::timestamptz as ends
+    ) b
+    where c.relnamespace = 'public'::regnamespace and c.relname in ('events_published', 'inbox')
+      -- The DEFAULT has no end and stays.
+      and b.ends <= now() - p_keep
+      -- What waits, or failed and may be freed, will be published into its old month, and delivered against that month's inbox.
+      and not exists (
+        select from public.events e
+        where e.status in ('pending', 'failed') and (e.created_at < b.ends or e.occurred_at < b.ends)
+      )
+      -- An old event that was published, or applied, lately is as young as that.
+      and case c.relname
+        when 'inbox' then not exists (
+          select from public.inbox r where r.occurred_at >= b.begins and r.occurred_at < b.ends and r.created_at > now() - p_keep
+        )
+        else not exists (
+          select from public.events e
+          where e.status = 'published' and e.created_at >= b.begins and e.created_at < b.ends and e.published_at > now() - p_keep
+        )
+      end
+    order by b.ends, c.relname;
+end
+$function$;
+alter function private.prunable_partitions(p_keep interval) owner to novax_definer;
+comment on function private.prunable_partitions(p_keep interval) is 'Months of published events and of the inbox that ended longer ago than the given time, at least 30 days, and that nothing needs any more.';
+grant execute on function private.prunable_partitions(p_keep interval) to novax_migrator;
+grant execute on function private.prunable_partitions(p_keep interval) to novax_owner;
+grant execute on function private.prunable_partitions(p_keep interval) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.prune_partition(p_keep interval)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '1s'
+AS $function$
+declare
+  v_oldest record;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('private.ensure_partitions', 0));
+  select parent, partition into v_oldest from private.prunable_partitions(p_keep) limit 1;
+  if v_oldest is null then
+    return null;
+  end if;
+  execute format('alter table public.%I detach partition public.%I', v_oldest.parent, v_oldest.partition);
+  execute format('drop table public.%I', v_oldest.partition);
+  return v_oldest.partition;
+end
+$function$;
+alter function private.prune_partition(p_keep interval) owner to novax_owner;
+comment on function private.prune_partition(p_keep interval) is 'Drops the oldest month that private.prunable_partitions names and answers its name, null when there is none. Fails with 55P03 when a lock is not free within a second.';
+grant execute on function private.prune_partition(p_keep interval) to novax_migrator;
+grant execute on function private.prune_partition(p_keep interval) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying)
  RETURNS void

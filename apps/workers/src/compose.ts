@@ -53,8 +53,17 @@ export async function startWorkers(
     await openDatabase({ url: env.DATABASE_WORKER_URL, poolMax: env.DATABASE_POOL_MAX, onQuery }),
     (it) => it.close(),
   );
-  const bus = lifecycle.add('nats', await connectBus({ url: env.NATS_URL, namespace: env.NATS_NAMESPACE, log }), (it) =>
-    it.close(),
+  const bus = lifecycle.add(
+    'nats',
+    await connectBus({
+      url: env.NATS_URL,
+      namespace: env.NATS_NAMESPACE,
+      log,
+      duplicateWindowMs: env.EVENT_DEDUPE_WINDOW_MS,
+      ackWaitMs: env.EVENT_ACK_WAIT_MS,
+      maxAgeMs: env.EVENT_MAX_AGE_MS,
+    }),
+    (it) => it.close(),
   );
   await bus.ensureStreams();
   const queue = lifecycle.add(
@@ -95,7 +104,9 @@ export async function startWorkers(
         'no STORAGE_DIR: a restore will not know who was erased since its backup, for nothing outside the database does',
       );
     const anchors = createAnchorStore(env);
-    const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, signer, anchors, metrics, log };
+    const eventRetentionDays = env.EVENT_RETENTION_DAYS ?? 30;
+    const kept = { signer, anchors, eventRetentionDays };
+    const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, ...kept, metrics, log };
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,

@@ -23,6 +23,14 @@ const schema = z.object({
     .string()
     .regex(/^[A-Za-z0-9]{1,32}$/)
     .optional(),
+  /** How long the stream recognises a second publish of one event, milliseconds; two minutes when absent. */
+  EVENT_DEDUPE_WINDOW_MS: z.coerce.number().int().min(100).optional(),
+  /** How long a consumer may show no sign of life before its event goes to another, milliseconds; 30 s when absent. */
+  EVENT_ACK_WAIT_MS: z.coerce.number().int().min(100).optional(),
+  /** How long the stream keeps events, milliseconds; 30 days when absent. At least the window above. */
+  EVENT_MAX_AGE_MS: z.coerce.number().int().min(100).optional(),
+  /** How long published events and the consumers' inbox stay in the database, days; 30 when absent, and at least that. */
+  EVENT_RETENTION_DAYS: z.coerce.number().int().min(30).optional(),
   /** Keys that sign the heads of the audit chains: base64 of 32 bytes each, comma-separated; the first signs. */
   AUDIT_SIGNING_KEY: signingKeysSchema,
   ...anchorStoreSettings,

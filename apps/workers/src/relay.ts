@@ -1,17 +1,22 @@
 /**
  * The outbox relay: publishes pending events and moves them on.
- * One session-level advisory lock per shard makes this process the shard's only relay; claims run on the very connection that
- * holds the locks, so a relay that lost them cannot go on. An aggregate lives in one shard, and its events go out one after another.
+ * One session-level advisory lock per shard makes this process the shard's only relay; claims and marks run on the very connection that
+ * holds the locks, so a relay that lost them cannot go on. An aggregate lives in one shard, and its events go out one after another (`relay-flight.ts`).
+ * The next events are claimed and the last ones marked while others are on their way: neither the stream nor the database waits for the other.
  */
 import { wakeSubject } from '@novax/contracts/events/envelope';
-import { shardCount, toEnvelope, type OutboxRow } from '@novax/db/outbox';
+import { isTransient } from '@novax/db/errors';
+import { openLockedConnection, type LockedConnection } from '@novax/db/locked-connection';
+import { shardCount } from '@novax/db/outbox';
 import { claimPending, markPublished, pendingState, putOff } from '@novax/db/queries/relay';
+import type { Statement, Value } from '@novax/db/statement';
 import type { EventBus } from '@novax/domain/ports';
 import { pause } from '@novax/runtime/clock';
 import { crashAt } from '@novax/runtime/crash';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
-import { openLockedConnection, type LockedConnection } from '@novax/db/locked-connection';
+import { retry } from '@novax/runtime/retry';
+import { createFlight, type Flight, type Settled } from './relay-flight.ts';
 
 export interface RelayOptions {
   /** Direct connection as novax_worker: session locks do not survive a transaction pooler. */
@@ -19,6 +24,7 @@ export interface RelayOptions {
   readonly bus: EventBus;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Events claimed at a time; twice as many may be on their way. */
   readonly batchSize?: number;
   /** Longest wait between two looks at an idle outbox, milliseconds. */
   readonly idleMaxMs?: number;
@@ -28,52 +34,37 @@ export interface RelayOptions {
 const lockClass = 0x6e6f7661; // "nova"
 const attemptsMax = 10;
 const stateEveryMs = 2_000;
+/** How often a relay that lacks some shards tries for them. */
+const locksEveryMs = 200;
+/** Bytes of claimed events at most, as the database stores them; one larger event still goes, alone. */
+const bytesMax = 16 * 1024 * 1024;
+/** Shortest wait between two looks while events are on their way. */
+const lookMinMs = 20;
+/** Answers wait this long for company before they are marked; a mark is a round trip whatever it marks. */
+const gatherMs = 4;
 
-/** Runs until stopped; a lost connection or server costs time, never an event. The answer stops it after the batch in hand. */
+/** Runs until stopped; a lost connection or server costs time, never an event. The answer stops it after the events on their way. */
 export function startRelay(options: RelayOptions): () => Promise<void> {
   const { bus, log } = options;
   const stopping = new AbortController();
-  let wake: () => void = () => undefined;
-  /** A hint that came while a batch was under way; without it that event would wait out the idle time. */
-  let hinted = false;
-  const unsubscribe = bus.onHint(wakeSubject, () => {
-    hinted = true;
-    wake();
-  });
-  const idleMaxMs = options.idleMaxMs ?? 1_000;
-
-  /** Waits for a hint, the time, or the end. */
-  async function idle(ms: number): Promise<void> {
-    const woken = new AbortController();
-    wake = () => woken.abort();
-    if (!hinted) await pause(ms, AbortSignal.any([woken.signal, stopping.signal]));
-    hinted = false;
-  }
-
-  async function relayOn(connection: LockedConnection): Promise<void> {
-    let waitMs = 20;
-    let stateAt = 0;
-    while (!stopping.signal.aborted) {
-      const shards = await connection.hold(lockClass, shardCount);
-      const moved = shards.length === 0 ? 0 : await relayBatch(connection, shards, options);
-      if (Date.now() >= stateAt) {
-        stateAt = Date.now() + stateEveryMs;
-        await reportState(connection, options.metrics);
-      }
-      waitMs = moved > 0 ? 20 : Math.min(waitMs * 2, idleMaxMs);
-      if (moved === 0) await idle(waitMs);
-    }
-  }
+  const bell = createBell();
+  const unsubscribe = bus.onHint(wakeSubject, () => bell.hint());
+  stopping.signal.addEventListener('abort', () => bell.ring());
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
+      const flight = createFlight(bus, () => bell.ring());
       try {
         await using connection = await openLockedConnection(options.url);
-        await relayOn(connection);
+        await relayOn(connection, { flight, bell, options, stop: stopping.signal });
       } catch (err) {
         if (stopping.signal.aborted) return;
         log.warn({ err }, 'relay interrupted; starting again');
+        // A stream that was deleted comes back here; with the server away this fails as well, and the next round tries again.
+        await bus.ensureStreams().catch(() => undefined);
         await pause(500, stopping.signal);
+      } finally {
+        flight.abandon();
       }
     }
   }
@@ -86,70 +77,176 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
   };
 }
 
-/** Publishes one batch of the shards held; answers how many events moved. */
-async function relayBatch(
-  connection: LockedConnection,
-  shards: readonly number[],
-  options: RelayOptions,
-): Promise<number> {
-  const { bus, log, metrics } = options;
-  const rows = await connection.sql(claimPending, [`{${shards.join(',')}}`, options.batchSize ?? 500]);
-  if (rows.length === 0) return 0;
-  crashAt('relay.after_claim');
-  const held = new Set<string>();
-  let moved = 0;
-  for (const wave of waves(rows)) {
-    const sendable = wave.filter((row) => !held.has(row.aggregate_id));
-    const publishing = bus.publish(sendable.map(toEnvelope));
-    crashAt('relay.after_publish');
-    const results = await publishing;
-    crashAt('relay.after_ack');
-    const stored: { id: string; seq: number }[] = [];
-    const refused: { id: string; error: string }[] = [];
-    for (const [index, result] of results.entries()) {
-      const row = sendable[index];
-      if (row === undefined) continue;
-      if (result.ok) stored.push({ id: row.id, seq: result.streamSeq });
-      else {
-        held.add(row.aggregate_id);
-        refused.push({ id: row.id, error: result.error });
-      }
-    }
-    if (stored.length > 0) {
-      await connection.sql(markPublished, [JSON.stringify(stored)]);
-      crashAt('relay.after_mark');
-      metrics.eventsPublished.inc(stored.length);
-      moved += stored.length;
-    }
-    if (refused.length > 0) {
-      // A stream that is away refuses everything; that is nobody's fault and must use up no event's attempts.
-      await bus.ping();
-      const put = await connection.sql(putOff, [JSON.stringify(refused), attemptsMax]);
-      log.warn(
-        { refused, failed: put.filter((row) => row.status === 'failed').length },
-        'events refused by the stream',
-      );
-    }
-  }
-  return moved;
+interface RelayParts {
+  readonly flight: Flight;
+  readonly bell: Bell;
+  readonly options: RelayOptions;
+  readonly stop: AbortSignal;
 }
 
-/** The rows in waves of at most one event per aggregate, so that a refused event holds back only what follows it. */
-export function waves(rows: readonly OutboxRow[]): OutboxRow[][] {
-  const depth = new Map<string, number>();
-  const out: OutboxRow[][] = [];
-  for (const row of rows) {
-    const wave = depth.get(row.aggregate_id) ?? 0;
-    depth.set(row.aggregate_id, wave + 1);
-    (out[wave] ??= []).push(row);
+/** Claims, and marks what is answered, on one connection until told to stop; then marks the rest. */
+async function relayOn(connection: LockedConnection, parts: RelayParts): Promise<void> {
+  const { flight, bell, options, stop } = parts;
+  const batch = options.batchSize ?? 500;
+  const idleMaxMs = options.idleMaxMs ?? 1_000;
+  let shards: readonly number[] = [];
+  let [locksAt, stateAt, lookAt, waitMs] = [0, 0, 0, 20];
+  /** The outbox may hold something that is not on its way. */
+  let more = true;
+  while (!stop.aborted || flight.unanswered() + flight.answered() > 0) {
+    if (flight.answered() > 0) await land(connection, parts);
+    if (!stop.aborted) {
+      if (shards.length < shardCount && Date.now() >= locksAt) {
+        locksAt = Date.now() + locksEveryMs;
+        shards = await connection.hold(lockClass, shardCount);
+      }
+      if (Date.now() >= stateAt) {
+        stateAt = Date.now() + stateEveryMs;
+        await reportState(connection, options.metrics);
+      }
+      more = bell.takeHint() || more || Date.now() >= lookAt;
+      if (shards.length === 0) {
+        more = false;
+        lookAt = locksAt;
+      } else if (more && flight.size() <= batch && flight.bytes() < bytesMax) {
+        const claimed = await claim(connection, { flight, shards, batch });
+        more = claimed >= batch / 2;
+        waitMs = claimed > 0 ? 20 : Math.min(waitMs * 2, idleMaxMs);
+        lookAt = Date.now() + waitMs;
+        if (claimed > 0 && flight.unanswered() < batch) continue;
+      }
+    }
+    await nextStep(parts, { batch, lookAt });
   }
-  return out;
+}
+
+/** Sends the next events of the shards held; answers how many the outbox had. */
+async function claim(
+  connection: LockedConnection,
+  next: { readonly flight: Flight; readonly shards: readonly number[]; readonly batch: number },
+): Promise<number> {
+  const { flight, shards, batch } = next;
+  const rows = await connection.sql(claimPending, [
+    `{${shards.join(',')}}`,
+    batch,
+    bytesMax - flight.bytes(),
+    `{${flight.ids().join(',')}}`,
+  ]);
+  if (rows.length === 0) return 0;
+  crashAt('relay.after_claim');
+  flight.admit(rows);
+  crashAt('relay.after_publish');
+  return rows.length;
+}
+
+/** Writes down what the stream answered. */
+async function land(connection: LockedConnection, { flight, options }: RelayParts): Promise<void> {
+  const { bus, log, metrics } = options;
+  crashAt('relay.after_ack');
+  const settled: Settled = flight.take();
+  const { stored, refused } = settled;
+  if (stored.length > 0) {
+    await persist(connection, markPublished, [JSON.stringify(stored)]);
+    crashAt('relay.after_mark');
+    metrics.eventsPublished.inc(stored.length);
+  }
+  if (refused.length > 0) {
+    // A stream that is away refuses everything; that is nobody's fault and must use up no event's attempts.
+    await bus.ping();
+    const put = await persist(connection, putOff, [JSON.stringify(refused), attemptsMax]);
+    metrics.eventsRefused.inc(refused.length);
+    log.warn(
+      {
+        refused: refused.slice(0, 10),
+        count: refused.length,
+        failed: put.filter((row) => row.status === 'failed').length,
+      },
+      'events refused by the stream',
+    );
+  }
+  flight.landed(settled);
+}
+
+/** A move between partitions may meet another session's and fail with 40001: the same statement is then simply right the next time. */
+function persist<Row>(
+  connection: LockedConnection,
+  statement: Statement<Row>,
+  values: readonly Value[],
+): Promise<readonly Row[]> {
+  return retry(() => connection.sql(statement, values), { attempts: 5, baseMs: 5, capMs: 100, when: isTransient });
+}
+
+/** Waits until there is something to do: enough answers, the last answer, a hint, the time of the next look, or the end. */
+async function nextStep(
+  { flight, bell, stop }: RelayParts,
+  { batch, lookAt }: { readonly batch: number; readonly lookAt: number },
+): Promise<void> {
+  const due = (): boolean =>
+    bell.hinted() ||
+    flight.answered() >= batch / 2 ||
+    (flight.unanswered() === 0 && (flight.answered() > 0 || stop.aborted));
+  let gathering = false;
+  while (!due()) {
+    const answers = flight.answered() > 0;
+    if (answers && gathering) return;
+    gathering = answers;
+    const untilLook = lookAt - Date.now();
+    if (!answers && untilLook <= 0 && flight.unanswered() === 0) return;
+    // With events on their way a look may be due and have no room; then their answers are what is waited for.
+    const waitMs = answers ? gatherMs : Math.max(untilLook, flight.unanswered() > 0 ? lookMinMs : 0);
+    await bell.wait(waitMs, () => due() || (flight.answered() > 0 && !answers));
+    if (!answers && flight.answered() === 0) return;
+  }
+}
+
+interface Bell {
+  /** Something changed here. */
+  ring(): void;
+  /** The outbox has something new; remembered until taken, or an event committed meanwhile would wait out the idle time. */
+  hint(): void;
+  hinted(): boolean;
+  takeHint(): boolean;
+  /** Resolves at a ring at which `when` holds, or after `ms`. */
+  wait(ms: number, when: () => boolean): Promise<void>;
+}
+
+function createBell(): Bell {
+  let hinted = false;
+  let listener: (() => void) | undefined;
+  const ring = (): void => listener?.();
+  return {
+    ring,
+    hint() {
+      hinted = true;
+      ring();
+    },
+    hinted: () => hinted,
+    takeHint() {
+      const was = hinted;
+      hinted = false;
+      return was;
+    },
+    wait: (ms, when) =>
+      new Promise((resolve) => {
+        const done = (): void => {
+          clearTimeout(timer);
+          listener = undefined;
+          resolve();
+        };
+        const timer = setTimeout(done, ms);
+        listener = () => {
+          if (when()) done();
+        };
+      }),
+  };
 }
 
 async function reportState(connection: LockedConnection, metrics: Metrics): Promise<void> {
   const [state] = await connection.sql(pendingState, []);
   if (state === undefined) return;
   metrics.outboxPending.set(Number(state.pending));
+  metrics.outboxRefused.set(Number(state.refused));
+  metrics.outboxFailed.set(Number(state.failed));
   metrics.outboxLag.set(state.lag_seconds);
   metrics.dlqMessages.set(Number(state.dead));
 }

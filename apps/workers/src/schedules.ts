@@ -14,6 +14,7 @@ interface Schedule {
 export const schedules: readonly Schedule[] = [
   { key: 'refresh-views', everyMs: 5 * minuteMs, request: { name: 'refresh-views', payload: {} } },
   { key: 'ensure-partitions', everyMs: 6 * 60 * minuteMs, request: { name: 'ensure-partitions', payload: {} } },
+  { key: 'prune-partitions', everyMs: 24 * 60 * minuteMs, request: { name: 'prune-partitions', payload: {} } },
   { key: 'record-erasures', everyMs: minuteMs, request: { name: 'record-erasures', payload: {} } },
   { key: 'anchor-audit', everyMs: 60 * minuteMs, request: { name: 'anchor-audit', payload: {} } },
   // What changed lately is looked at often and by index, everything now and then.

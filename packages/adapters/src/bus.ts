@@ -1,6 +1,6 @@
 /** The domain event stream on NATS JetStream. */
-import { type Envelope, eventSubject } from '@novax/contracts/events/envelope';
-import type { EventBus, PublishResult } from '@novax/domain/ports';
+import { type Envelope, eventSubject, replayHeader } from '@novax/contracts/events/envelope';
+import type { EventBus, PublishOptions, PublishResult } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import { retry } from '@novax/runtime/retry';
@@ -8,9 +8,11 @@ import {
   connect,
   type ConnectionOptions,
   credsAuthenticator,
+  ErrorCode,
   headers,
   type JetStreamClient,
   type NatsConnection,
+  NatsError,
 } from 'nats';
 import {
   type BusTimings,
@@ -26,7 +28,10 @@ import { pullFrom } from './bus-pull.ts';
 import { coalescedHints } from './hints.ts';
 import { natsAddress } from './nats-address.ts';
 
-export interface BusOptions extends Partial<BusTimings> {
+/** Timings that are absent, or undefined, have their defaults. */
+type GivenTimings = { readonly [Name in keyof BusTimings]?: BusTimings[Name] | undefined };
+
+export interface BusOptions extends GivenTimings {
   readonly url: string;
   readonly log: Logger;
   /** Text of a `.creds` file, for servers that ask for one. */
@@ -41,6 +46,10 @@ export interface BusOptions extends Partial<BusTimings> {
   readonly retryBaseMs?: number;
 }
 
+/** A subject without wildcards, spaces and empty tokens. */
+const subjectPattern = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
+/** The server's code for a message above the stream's own limit. */
+const messageTooLarge = 10054;
 /** Most publishes that wait for their acknowledgement at one time. */
 const inFlightMax = 512;
 /** Milliseconds to wait for the acknowledgement of an event. */
@@ -73,7 +82,8 @@ export async function connectBus(options: BusOptions): Promise<EventBus> {
         for (const wanted of streamConfigs(names, timings)) await repairStream(jsm, wanted, log);
       });
     },
-    publish: (events) => publishAll(events, (event) => publishOne(js, names.subject(eventSubject(event)), event)),
+    publish: (events, marks = {}) =>
+      publishAll(events, (event) => publishOne(js, names.subject(eventSubject(event)), { event, ...marks })),
     async consume(consumer) {
       const wanted = consumerConfig(consumer.name, consumer.subjects.map(names.subject), timings);
       const repair = () => repairConsumer(jsm, { stream: names.events, wanted }, log);
@@ -166,14 +176,31 @@ async function publishAll(
   return results;
 }
 
-async function publishOne(js: JetStreamClient, subject: string, event: Envelope): Promise<PublishResult> {
+/** Refusals that are about the message: too large for the server or the stream, or on a subject that is none. */
+function isPoison(thrown: unknown): boolean {
+  if (thrown instanceof AppError) return true;
+  if (!(thrown instanceof NatsError)) return false;
+  return thrown.code === `${ErrorCode.MaxPayloadExceeded}` || thrown.api_error?.err_code === messageTooLarge;
+}
+
+async function publishOne(
+  js: JetStreamClient,
+  subject: string,
+  message: PublishOptions & { readonly event: Envelope },
+): Promise<PublishResult> {
+  const { event, replay } = message;
   try {
+    // Sent as it is, it would end the connection that every other event shares.
+    if (!subjectPattern.test(subject)) throw new AppError('VALIDATION_FAILED', { detail: `no subject: ${subject}` });
     const head = headers();
     if (event.traceparent !== null) head.set('traceparent', event.traceparent);
-    const ack = await js.publish(subject, JSON.stringify(event), { msgID: event.id, headers: head });
+    if (replay !== undefined) head.set(replayHeader, replay);
+    const msgID = replay === undefined ? event.id : `${event.id}.${replay}`;
+    const ack = await js.publish(subject, JSON.stringify(event), { msgID, headers: head });
     return { id: event.id, ok: true, streamSeq: ack.seq, duplicate: ack.duplicate };
   } catch (thrown) {
-    return { id: event.id, ok: false, error: thrown instanceof Error ? thrown.message : String(thrown) };
+    const error = thrown instanceof Error ? thrown.message : String(thrown);
+    return { id: event.id, ok: false, error, poison: isPoison(thrown) };
   }
 }
 
@@ -206,7 +233,7 @@ function unavailable(cause: unknown): AppError {
 }
 
 /** The timings that were given; an explicit undefined must not hide a default. */
-function defined(options: Partial<BusTimings>): Partial<BusTimings> {
+function defined(options: GivenTimings): Partial<BusTimings> {
   const given = Object.keys(defaultTimings).map(
     (name) => [name, new Map<string, unknown>(Object.entries(options)).get(name)] as const,
   );

@@ -31,6 +31,7 @@ export const jobs = {
   'index-document': { queue: 'indexing', attempts: 12, version: 1, payload: documentJob },
   'refresh-views': { queue: 'view-refresh', attempts: 3, version: 1, payload: nothing },
   'ensure-partitions': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
+  'prune-partitions': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
   'record-erasures': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
   'anchor-audit': { queue: 'maintenance', attempts: 12, version: 1, payload: nothing },
   'reconcile-owed-work': { queue: 'maintenance', attempts: 3, version: 1, payload: reconcileJob },

@@ -24,13 +24,13 @@ export async function openLockedConnection(url: string): Promise<LockedConnectio
   const held = new Set<number>();
   return {
     async hold(lockClass, count) {
-      for (let key = 0; key < count; key++) {
-        if (held.has(key)) continue;
-        const { rows } = await client.query<{ ok: boolean }>('select pg_try_advisory_lock($1::int, $2::int) as ok', [
-          lockClass,
-          key,
-        ]);
-        if (rows[0]?.ok === true) held.add(key);
+      const missing = Array.from({ length: count }, (_, key) => key).filter((key) => !held.has(key));
+      if (missing.length > 0) {
+        const { rows } = await client.query<{ key: number; ok: boolean }>(
+          'select key, pg_try_advisory_lock($1::int, key) as ok from unnest($2::int[]) as key',
+          [lockClass, missing],
+        );
+        for (const { key, ok } of rows) if (ok) held.add(key);
       }
       return [...held];
     },

@@ -84,10 +84,12 @@ export interface OutboxRow {
   readonly occurred_at: Date;
   readonly attempts: number;
   readonly payload: Envelope['payload'];
+  /** Size of the payload as the database stores it. */
+  readonly bytes: number;
 }
 
 /** The row as it travels. */
-export function toEnvelope(row: OutboxRow): Envelope {
+export function toEnvelope(row: Omit<OutboxRow, 'id' | 'attempts' | 'bytes'>): Envelope {
   return {
     id: row.event_id,
     type: row.event_type,

@@ -33,6 +33,17 @@ export function createMetrics() {
       help: 'Age of the oldest event not yet published.',
       registers,
     }),
+    outboxRefused: new Gauge({
+      name: 'novax_outbox_refused',
+      help: 'Events not yet published that the stream refused at least once.',
+      registers,
+    }),
+    outboxFailed: new Gauge({
+      name: 'novax_outbox_failed',
+      help: 'Events that used up their attempts; their aggregates wait until somebody frees them.',
+      registers,
+    }),
+    eventsRefused: new Counter({ name: 'novax_events_refused_total', help: 'Refusals by the stream.', registers }),
     eventsPublished: new Counter({
       name: 'novax_events_published_total',
       help: 'Events that the stream acknowledged.',

@@ -21,6 +21,8 @@ export interface ProcessOptions {
   /** What a line of its output says once it serves; the first group, if there is one, is handed to `onReady`. */
   readonly ready: RegExp;
   readonly onReady?: (found: string) => void;
+  /** Hears every line of its output. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** Starts a process and resolves when it is ready, or when it ended before that by a signal, as one that is armed to crash may. Rejects with its output when it exits by itself. */
@@ -36,6 +38,7 @@ export async function startProcess(options: ProcessOptions): Promise<TestProcess
     for (const stream of [child.stdout, child.stderr]) {
       createInterface(stream).on('line', (line) => {
         output.push(line);
+        options.onLine?.(line);
         const found = options.ready.exec(line);
         if (found === null) return;
         options.onReady?.(found[1] ?? '');

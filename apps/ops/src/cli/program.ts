@@ -44,7 +44,12 @@ const VERBS: readonly Verb[] = [
     summary: 'apply, revert, inspect and lint migrations',
     load: () => import('../commands/migrate.ts'),
   },
-  { name: 'partitions', summary: 'list and create partitions', load: () => import('../commands/partitions.ts') },
+  {
+    name: 'events',
+    summary: 'show the outbox, free events that were refused, send events again',
+    load: () => import('../commands/events.ts'),
+  },
+  { name: 'partitions', summary: 'list, create and drop partitions', load: () => import('../commands/partitions.ts') },
   {
     name: 'users',
     summary: 'find, suspend and restore accounts',

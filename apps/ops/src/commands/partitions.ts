@@ -1,13 +1,22 @@
-/** `novax partitions`: the monthly partitions, listed and made. */
+/** `novax partitions`: the monthly partitions, listed, made and dropped. */
 import type { Command } from '@commander-js/extra-typings';
 import type { CommandContext } from '../cli/command.ts';
 import { CommandFailure, examples, UsageFailure } from '../cli/command.ts';
 import { connectDatabase } from '../database/connect.ts';
 import { humanBytes } from '../database/format.ts';
 import { need, readSettings } from '../database/settings.ts';
-import { ensurePartitions, managedTables, partitionTroubles } from '../partitions/partitions.ts';
+import {
+  ensurePartitions,
+  managedTables,
+  partitionTroubles,
+  prunablePartitions,
+  prunePartition,
+} from '../partitions/partitions.ts';
 
-/** Adds `list` and `ensure`. */
+/** Nothing younger may be asked for; the database refuses it too. */
+const KEEP_MIN_DAYS = 30;
+
+/** Adds `list`, `ensure` and `prune`. */
 export function register(command: Command, context: () => CommandContext): void {
   command
     .command('list')
@@ -21,6 +30,16 @@ export function register(command: Command, context: () => CommandContext): void 
     .option('--months <n>', 'how many months ahead', '3')
     .addHelpText('after', examples('novax partitions ensure', 'novax partitions ensure --months 12'))
     .action(async ({ months }) => ensure(context(), months));
+  command
+    .command('prune')
+    .summary('drop old months of published events and of the inbox')
+    .description(
+      'Drops months that ended before the retention began, oldest first. A month stays while an event of it waits or failed, or when something of it was published or applied lately.',
+    )
+    .option('--keep-days <n>', 'how long they are kept, at least 30 (default: EVENT_RETENTION_DAYS, or 30)')
+    .option('--dry-run', 'only show what would go')
+    .addHelpText('after', examples('novax partitions prune --dry-run', 'novax partitions prune --keep-days 90'))
+    .action(async ({ keepDays, dryRun = false }) => prune(context(), { keepDays, dryRun }));
 }
 
 async function list(context: CommandContext, check: boolean): Promise<void> {
@@ -70,4 +89,30 @@ async function ensure(context: CommandContext, months: string): Promise<void> {
   out.json({ partitions: all.length, created: created.map(({ parent, partition }) => ({ table: parent, partition })) });
   for (const { partition } of created) out.line(`made ${partition}`);
   out.line(`${created.length} partitions made, ${all.length - created.length} were there`);
+}
+
+async function prune(
+  context: CommandContext,
+  { keepDays, dryRun }: { keepDays: string | undefined; dryRun: boolean },
+): Promise<void> {
+  const { out, env, signal } = context;
+  const days = keepDays ?? env['EVENT_RETENTION_DAYS'] ?? String(KEEP_MIN_DAYS);
+  if (!/^\d{1,5}$/.test(days) || Number(days) < KEEP_MIN_DAYS)
+    throw new UsageFailure(`--keep-days is a whole number from ${KEEP_MIN_DAYS} on`);
+  const url = need(await readSettings(context), 'DATABASE_WORKER_URL', 'DATABASE_MIGRATOR_URL');
+  await using client = await connectDatabase(url, { name: 'novax-partitions' });
+  const dropped: string[] = [];
+  if (dryRun) {
+    for (const { partition } of await prunablePartitions(client, Number(days))) dropped.push(partition);
+  } else {
+    for (;;) {
+      signal.throwIfAborted();
+      const partition = await prunePartition(client, Number(days));
+      if (partition === null) break;
+      dropped.push(partition);
+    }
+  }
+  out.json({ keepDays: Number(days), dryRun, partitions: dropped });
+  for (const partition of dropped) out.line(`${dryRun ? 'would drop' : 'dropped'} ${partition}`);
+  out.line(`${dropped.length} partitions ${dryRun ? 'would be' : ''} dropped`.replace('  ', ' '));
 }

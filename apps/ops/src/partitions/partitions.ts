@@ -1,4 +1,6 @@
 /** Monthly partitions as the database has them: what is there, how long it lasts, and what fell into the DEFAULT. */
+import { isTransient } from '@novax/db/errors';
+import { retry } from '@novax/runtime/retry';
 import type pg from 'pg';
 import { escapeIdentifier } from 'pg';
 import { rowOf, rowsOf } from '../database/connect.ts';
@@ -109,4 +111,33 @@ export async function ensurePartitions(client: pg.ClientBase, monthsAhead: numbe
     'select parent, partition, created from private.ensure_partitions($1::int) order by parent, partition',
     [monthsAhead],
   );
+}
+
+export interface PrunablePartition {
+  parent: string;
+  partition: string;
+  ends: Date;
+}
+
+/** Months of published events and of the inbox that ended longer ago than `keepDays`, at least 30, and that nothing needs; oldest first. */
+export async function prunablePartitions(client: pg.ClientBase, keepDays: number): Promise<PrunablePartition[]> {
+  return rowsOf<PrunablePartition>(
+    client,
+    'select parent, partition, ends from private.prunable_partitions(make_interval(days => $1::int))',
+    [keepDays],
+  );
+}
+
+/** Drops the oldest of them, trying again while its locks are not free; null when there is none. */
+export async function prunePartition(client: pg.ClientBase, keepDays: number): Promise<string | null> {
+  const { partition } = await retry(
+    () =>
+      rowOf<{ partition: string | null }>(
+        client,
+        'select private.prune_partition(make_interval(days => $1::int)) as partition',
+        [keepDays],
+      ),
+    { attempts: 10, baseMs: 100, capMs: 2_000, when: isTransient },
+  );
+  return partition;
 }

@@ -1,6 +1,6 @@
 /** Runs one background job: total over the jobs there are. */
 import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
-import { aiViews, ensurePartitions, owedDocuments, refreshViews } from '@novax/db/queries/upkeep';
+import { aiViews, ensurePartitions, owedDocuments, prunePartitions, refreshViews } from '@novax/db/queries/upkeep';
 import type { Database } from '@novax/db/tx';
 import { anchorHeads } from '@novax/domain/audit/anchors';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
@@ -24,6 +24,8 @@ export interface JobParts {
   readonly signer: Signer;
   /** Where the audit trail's heads are anchored; null where no place is named. */
   readonly anchors: BlobStore | null;
+  /** How long published events and inbox rows are kept; at least 30 days. */
+  readonly eventRetentionDays: number;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -49,6 +51,11 @@ const runners: Runners = {
     for (const { parent, runwayDays } of await ensurePartitions(db))
       metrics.partitionRunway.set({ table: parent }, runwayDays);
     return 'ensured';
+  },
+  async 'prune-partitions'({ db, eventRetentionDays, log }) {
+    const dropped = await prunePartitions(db, eventRetentionDays);
+    if (dropped.length > 0) log.info({ dropped }, 'months older than the retention dropped');
+    return dropped;
   },
   'record-erasures': async ({ db, blobs }) => (blobs === null ? 'no store' : recordErasures({ db, blobs })),
   async 'anchor-audit'({ db, anchors, signer, log }) {

@@ -70,12 +70,13 @@ export function fakeBus(options: FakeBusOptions = {}): EventBus & { readonly giv
   return {
     givenUp,
     async ensureStreams() {},
-    async publish(events) {
+    async publish(events, { replay } = {}) {
       const results = events.map((event) => {
-        const known = positions.get(event.id);
+        const messageId = replay === undefined ? event.id : `${event.id}.${replay}`;
+        const known = positions.get(messageId);
         if (known !== undefined) return { id: event.id, ok: true as const, streamSeq: known, duplicate: true };
         const streamSeq = stream.push(JSON.stringify(event));
-        positions.set(event.id, streamSeq);
+        positions.set(messageId, streamSeq);
         for (const durable of durables.values()) offer(durable, streamSeq, eventSubject(event));
         return { id: event.id, ok: true as const, streamSeq, duplicate: false };
       });

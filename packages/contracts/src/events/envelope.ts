@@ -46,3 +46,6 @@ export const wakeMailSubject = 'novax.wake.mail';
 export function eventSubject(event: { readonly type: string }): string {
   return `novax.events.${event.type}`;
 }
+
+/** Header of a message that was sent before; its value names the replay. */
+export const replayHeader = 'Novax-Replay';

@@ -36,6 +36,22 @@ const ensure = statement<{ parent: string; partition: string; created: boolean }
   'select parent, partition, created from private.ensure_partitions($1::int)',
 );
 
+/** Drops every month of published events and of the inbox that ended longer ago than `keepDays`, at least 30, and that nothing needs; answers their names. */
+export async function prunePartitions(db: Database, keepDays: number): Promise<string[]> {
+  const dropped: string[] = [];
+  for (;;) {
+    // A transaction each, which is run again when a lock was not free.
+    const rows = await db.inSystem('partitions belong to no organization', (tx) => tx.sql(prune, [keepDays]));
+    const { partition } = only(rows, 'prune_partition');
+    if (partition === null) return dropped;
+    dropped.push(partition);
+  }
+}
+const prune = statement<{ partition: string | null }>(
+  'prune_partition',
+  'select private.prune_partition(make_interval(days => $1::int)) as partition',
+);
+
 /** Days from now to the end of the month that a partition's name says. */
 export function runwayDays(partition: string, now = Date.now()): number {
   const [, year, month] = /_(\d{4})_(\d{2})$/.exec(partition) ?? [];

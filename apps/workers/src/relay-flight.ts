@@ -1,0 +1,115 @@
+/**
+ * Events between claim and mark: each goes out as soon as the one before it of its aggregate is acknowledged, those of different aggregates side by side.
+ *
+ * Why the wait within an aggregate: a stream stores what one connection sends in the order sent, but it may refuse one message and take the next (too
+ * large, a full subject, a leader that changed), and the client resends nothing after a lost connection. Sent ahead, a later event could then be
+ * stored before an earlier one; with the acknowledgement awaited it cannot, whatever is refused, repeated or lost. Recognition of repeats by
+ * event id only makes a second publish of the same event harmless, it does not mend an order. Other aggregates fill the window meanwhile.
+ */
+import { toEnvelope, type OutboxRow } from '@novax/db/outbox';
+import type { EventBus, PublishResult } from '@novax/domain/ports';
+
+export interface Settled {
+  readonly stored: readonly { readonly id: string; readonly seq: number }[];
+  readonly refused: readonly {
+    readonly id: string;
+    readonly aggregateId: string;
+    readonly error: string;
+    readonly poison: boolean;
+  }[];
+}
+
+export interface Flight {
+  /** Sends claimed rows, in id order within their aggregate. Those of an aggregate whose refused event is not yet put off are let go. */
+  admit(rows: readonly OutboxRow[]): void;
+  /** What the stream has answered since the last call. It stays in `ids` until `landed`. */
+  take(): Settled;
+  /** The database knows of these now: they may be claimed again if they are still there. */
+  landed(settled: Settled): void;
+  /** Claimed and not landed: a claim must leave them out. */
+  ids(): readonly string[];
+  /** How many those are. */
+  size(): number;
+  /** Bytes of those rows as the database stores them. */
+  bytes(): number;
+  /** Sent, or waiting for the event before them. */
+  unanswered(): number;
+  answered(): number;
+  /** Nothing more is sent; what is on its way may still be stored. */
+  abandon(): void;
+}
+
+/** An empty flight; `onAnswer` is called after each answer of the stream. */
+export function createFlight(bus: EventBus, onAnswer: () => void): Flight {
+  const rowsInFlight = new Map<string, OutboxRow>();
+  /** Waiting events of an aggregate whose first is on its way. */
+  const lines = new Map<string, OutboxRow[]>();
+  const held = new Set<string>();
+  let stored: { id: string; seq: number }[] = [];
+  let refused: { id: string; aggregateId: string; error: string; poison: boolean }[] = [];
+  let unanswered = 0;
+  let bytes = 0;
+  let abandoned = false;
+
+  const drop = (id: string): void => {
+    bytes -= rowsInFlight.get(id)?.bytes ?? 0;
+    rowsInFlight.delete(id);
+  };
+  const send = (row: OutboxRow): void => {
+    void bus.publish([toEnvelope(row)]).then(([result]) => answer(row, result));
+  };
+  const answer = (row: OutboxRow, result: PublishResult | undefined): void => {
+    if (abandoned) return;
+    unanswered -= 1;
+    const line = lines.get(row.aggregate_id) ?? [];
+    if (result?.ok === true) {
+      stored.push({ id: row.id, seq: result.streamSeq });
+      const next = line.shift();
+      if (next === undefined) lines.delete(row.aggregate_id);
+      else send(next);
+    } else {
+      const { error, poison } = result ?? { error: 'no answer', poison: false };
+      held.add(row.aggregate_id);
+      refused.push({ id: row.id, aggregateId: row.aggregate_id, error, poison });
+      unanswered -= line.length;
+      for (const waiting of line) drop(waiting.id);
+      lines.delete(row.aggregate_id);
+    }
+    onAnswer();
+  };
+
+  return {
+    admit(rows) {
+      for (const row of rows) {
+        if (held.has(row.aggregate_id)) continue;
+        rowsInFlight.set(row.id, row);
+        bytes += row.bytes;
+        unanswered += 1;
+        const line = lines.get(row.aggregate_id);
+        if (line === undefined) {
+          lines.set(row.aggregate_id, []);
+          send(row);
+        } else line.push(row);
+      }
+    },
+    take() {
+      const settled = { stored, refused };
+      stored = [];
+      refused = [];
+      return settled;
+    },
+    landed(settled) {
+      for (const { id } of settled.stored) drop(id);
+      for (const { id, aggregateId } of settled.refused) {
+        drop(id);
+        held.delete(aggregateId);
+      }
+    },
+    ids: () => [...rowsInFlight.keys()],
+    size: () => rowsInFlight.size,
+    bytes: () => bytes,
+    unanswered: () => unanswered,
+    answered: () => stored.length + refused.length,
+    abandon: () => void (abandoned = true),
+  };
+}

@@ -1,0 +1,1 @@
+drop index concurrently public.idx_events_pending_refused_aggregate_id_id;
