@@ -4,19 +4,20 @@
  * holds the locks, so a relay that lost them cannot go on. An aggregate lives in one shard, and its events go out one after another.
  */
 import { wakeSubject } from '@novax/contracts/events/envelope';
+import type { KeptBus } from '@novax/adapters/bus';
 import { shardCount, toEnvelope, type OutboxRow } from '@novax/db/outbox';
-import { claimPending, markPublished, pendingState, putOff } from '@novax/db/queries/relay';
-import type { EventBus } from '@novax/domain/ports';
+import { claimPending, pendingState, putOff } from '@novax/db/queries/relay';
 import { pause } from '@novax/runtime/clock';
 import { crashAt } from '@novax/runtime/crash';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
+import { type StreamWatch, watchStream } from './stream-watch.ts';
 import { openLockedConnection, type LockedConnection } from '@novax/db/locked-connection';
 
 export interface RelayOptions {
   /** Direct connection as novax_worker: session locks do not survive a transaction pooler. */
   readonly url: string;
-  readonly bus: EventBus;
+  readonly bus: KeptBus;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly batchSize?: number;
@@ -53,12 +54,16 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
   async function relayOn(connection: LockedConnection): Promise<void> {
     let waitMs = 20;
     let stateAt = 0;
+    const watch = watchStream(bus, log);
     while (!stopping.signal.aborted) {
       const shards = await connection.hold(lockClass, shardCount);
-      const moved = shards.length === 0 ? 0 : await relayBatch(connection, shards, options);
+      const moved = shards.length === 0 ? 0 : await relayBatch(connection, { shards, watch }, options);
       if (Date.now() >= stateAt) {
         stateAt = Date.now() + stateEveryMs;
         await reportState(connection, options.metrics);
+        // Also when there is nothing to publish: a stream that was lost must not wait for the next event.
+        if (shards.length > 0) await watch.check(connection, shards);
+        await watch.note(connection);
       }
       waitMs = moved > 0 ? 20 : Math.min(waitMs * 2, idleMaxMs);
       if (moved === 0) await idle(waitMs);
@@ -89,12 +94,15 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
 /** Publishes one batch of the shards held; answers how many events moved. */
 async function relayBatch(
   connection: LockedConnection,
-  shards: readonly number[],
+  { shards, watch }: { readonly shards: readonly number[]; readonly watch: StreamWatch },
   options: RelayOptions,
 ): Promise<number> {
   const { bus, log, metrics } = options;
-  const rows = await connection.sql(claimPending, [`{${shards.join(',')}}`, options.batchSize ?? 500]);
+  const claim = () => connection.sql(claimPending, [`{${shards.join(',')}}`, options.batchSize ?? 500]);
+  let rows = await claim();
   if (rows.length === 0) return 0;
+  // What the check makes pending is older than what was claimed and must go first.
+  if (await watch.check(connection, shards)) rows = await claim();
   crashAt('relay.after_claim');
   const held = new Set<string>();
   let moved = 0;
@@ -116,10 +124,12 @@ async function relayBatch(
       }
     }
     if (stored.length > 0) {
-      await connection.sql(markPublished, [JSON.stringify(stored)]);
+      const marked = await watch.mark(connection, stored);
       crashAt('relay.after_mark');
-      metrics.eventsPublished.inc(stored.length);
-      moved += stored.length;
+      metrics.eventsPublished.inc(marked);
+      moved += marked;
+      // The stream is another one by now: the rest is claimed anew, behind what that one lacks.
+      if (marked < stored.length) return moved;
     }
     if (refused.length > 0) {
       // A stream that is away refuses everything; that is nobody's fault and must use up no event's attempts.
