@@ -38,7 +38,7 @@ test('without a namespace the names are the public ones', () => {
   ]);
 });
 
-test('a given-up event leaves exactly one advisory that names its place in the stream and the handler's last error', async () => {
+test('a given-up event leaves exactly one advisory that names its place in the stream and the last error of its handler', async () => {
   await using space = await testBus({ retryBaseMs: 5 });
   const poison = anEvent();
   await space.bus.publish([anEvent()]);
