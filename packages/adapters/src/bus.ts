@@ -106,7 +106,8 @@ export async function connectBus(options: BusOptions): Promise<KeptBus> {
 
   return {
     ensureStreams,
-    publish: (events) => publishAll(events, (event) => publishOne(js, names.subject(eventSubject(event)), event)),
+    publish: (events) =>
+      publishAll(events, (event) => publishOne({ js, onReconnect }, names.subject(eventSubject(event)), event)),
     async consume(consumer) {
       const wanted = consumerConfig(consumer, names, timings);
       const repair = () => repairConsumer(jsm, { stream: names.events, wanted }, log);
@@ -211,12 +212,30 @@ async function publishAll(
   return results;
 }
 
-async function publishOne(js: JetStreamClient, subject: string, event: Envelope): Promise<PublishResult> {
+/** Connections that one publish may lose before it counts as refused. */
+const lossesMax = 3;
+
+/** Publishes until the stream acknowledges or refuses. What was on its way when a connection ended is sent again at once, and recognised if it had arrived. */
+async function publishOne(
+  at: { readonly js: JetStreamClient; readonly onReconnect: (listener: () => void) => () => void },
+  subject: string,
+  event: Envelope,
+): Promise<PublishResult> {
+  const head = headers();
+  if (event.traceparent !== null) head.set('traceparent', event.traceparent);
   try {
-    const head = headers();
-    if (event.traceparent !== null) head.set('traceparent', event.traceparent);
-    const ack = await js.publish(subject, JSON.stringify(event), { msgID: event.id, headers: head });
-    return { id: event.id, ok: true, streamSeq: ack.seq, duplicate: ack.duplicate };
+    for (let losses = 0; losses < lossesMax; losses++) {
+      const lost = Promise.withResolvers<null>();
+      const leave = at.onReconnect(() => lost.resolve(null));
+      try {
+        const sent = at.js.publish(subject, JSON.stringify(event), { msgID: event.id, headers: head });
+        const ack = await Promise.race([sent, lost.promise]);
+        if (ack !== null) return { id: event.id, ok: true, streamSeq: ack.seq, duplicate: ack.duplicate };
+      } finally {
+        leave();
+      }
+    }
+    return { id: event.id, ok: false, error: 'the connection was lost again and again' };
   } catch (thrown) {
     return { id: event.id, ok: false, error: thrown instanceof Error ? thrown.message : String(thrown) };
   }

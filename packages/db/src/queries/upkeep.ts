@@ -113,7 +113,7 @@ export async function keepDeadLetter(db: Database, letter: DeadLetter): Promise<
 const insertDeadLetter = statement<Record<string, never>>(
   'insert_dead_letter',
   `insert into dead_letters (source, name, dedupe_key, org_id, event_id, payload, error, headers, attempts)
-   select $1, $2, $3, nullif($4, '')::uuid, nullif($5, '')::uuid, $6::jsonb, $7, $8::jsonb, $9::int
-    where not ($10::boolean and exists (select from dead_letters where source = $1 and name = $2 and dedupe_key = $3))
+   select $1::varchar, $2::varchar, $3::varchar, nullif($4, '')::uuid, nullif($5, '')::uuid, $6::jsonb, $7::text, $8::jsonb, $9::int
+    where not ($10::boolean and exists (select from dead_letters where source = $1::varchar and name = $2::varchar and dedupe_key = $3::varchar))
    on conflict do nothing`,
 );
