@@ -1173,6 +1173,42 @@ CREATE INDEX idx_erasures_erased_at ON public.erasures USING btree (erased_at) W
 CREATE UNIQUE INDEX idx_erasures_user_id ON public.erasures USING btree (user_id);
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.erasures FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 
+create table public.event_streams (
+  id uuid default gen_random_uuid() not null,
+  name character varying not null,
+  identity character varying not null,
+  consumed_seq bigint default 0 not null,
+  since timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  seen_at timestamp with time zone default now() not null,
+  owes_refill boolean default false not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint event_streams_pkey PRIMARY KEY (id),
+  constraint ck_event_streams_consumed_seq CHECK ((consumed_seq >= 0)),
+  constraint ck_event_streams_identity CHECK (((char_length((identity)::text) >= 1) AND (char_length((identity)::text) <= 255))),
+  constraint ck_event_streams_name CHECK (((char_length((name)::text) >= 1) AND (char_length((name)::text) <= 255)))
+);
+alter table public.event_streams owner to novax_owner;
+comment on table public.event_streams is 'Streams that the outbox publishes into, as last seen. When a stream has another identity, events published behind consumed_seq become pending again.';
+grant insert, select, update on table public.event_streams to novax_worker;
+grant select on table public.event_streams to novax_backup;
+alter table public.event_streams enable row level security;
+alter table public.event_streams force row level security;
+comment on column public.event_streams.identity is 'The stream''s time of creation, as its server says.';
+comment on column public.event_streams.consumed_seq is 'Up to this sequence every durable consumer was done with every event.';
+comment on column public.event_streams.since is 'What was published before went into an earlier stream.';
+comment on column public.event_streams.seen_at is 'When consumed_seq was noted.';
+comment on column public.event_streams.owes_refill is 'The identity is new and the events of the old stream are not pending again yet.';
+CREATE UNIQUE INDEX idx_event_streams_name ON public.event_streams USING btree (name);
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.event_streams FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
+create policy event_streams_insert_novax_worker on public.event_streams as permissive for insert to novax_worker
+  with check (true);
+create policy event_streams_select_novax_worker on public.event_streams as permissive for select to novax_worker
+  using (true);
+create policy event_streams_update_novax_worker on public.event_streams as permissive for update to novax_worker
+  using (true)
+  with check (true);
+
 create table public.events (
   id bigint generated always as identity not null,
   event_id uuid default gen_random_uuid() not null,

@@ -14,6 +14,7 @@ const all = ['novax.events.>'];
 
 interface Advisory {
   readonly type: string;
+  readonly reason?: string;
   readonly stream_seq: number;
   readonly consumer: string;
   readonly deliveries: number;
@@ -37,7 +38,7 @@ test('without a namespace the names are the public ones', () => {
   ]);
 });
 
-test('a given-up event leaves exactly one advisory that names its place in the stream', async () => {
+test('a given-up event leaves exactly one advisory that names its place in the stream and the last error of its handler', async () => {
   await using space = await testBus({ retryBaseMs: 5 });
   const poison = anEvent();
   await space.bus.publish([anEvent()]);
@@ -52,7 +53,8 @@ test('a given-up event leaves exactly one advisory that names its place in the s
   await eventually(async () => expect(await deadLetters(space)).toHaveLength(1));
   expect(await deadLetters(space)).toMatchObject([
     {
-      type: 'io.nats.jetstream.advisory.v1.max_deliver',
+      type: 'io.nats.jetstream.advisory.v1.terminated',
+      reason: 'never',
       stream_seq: result?.ok ? result.streamSeq : -1,
       consumer: 'reader',
       deliveries: 5,
@@ -160,7 +162,7 @@ test('streams and consumers changed by hand are repaired without losing what the
   expect([consumer.max_deliver, consumer.ack_wait, consumer.filter_subjects ?? [consumer.filter_subject]]).toEqual([
     5,
     nanos(30_000),
-    [names.subject('novax.events.document.>')],
+    [names.subject('novax.events.document.>'), names.subject('novax.redeliver.reader')],
   ]);
 });
 

@@ -18,6 +18,7 @@ import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
 import { readyLine, type ReadyLine } from '@novax/runtime/ready';
 import { createSigner } from '@novax/runtime/signing';
+import { startDeadLetters } from './dead-letters.ts';
 import type { WorkersEnv } from './env.ts';
 import { fanOutConsumer } from './fan-out.ts';
 import { reconcile, runJob } from './jobs/run-job.ts';
@@ -128,6 +129,7 @@ export async function startWorkers(
             eventId: null,
             payload: job.payload,
             error: error.message,
+            attempts: job.attempts,
           }),
       });
       lifecycle.add(`${name} jobs`, stop, (it) => it());
@@ -156,9 +158,10 @@ export async function startWorkers(
         }),
     });
     lifecycle.add('fan-out', await bus.consume(consumer), (it) => it());
+    lifecycle.add('dead letters', await startDeadLetters({ bus, db, log }), (it) => it());
     const report = setInterval(() => {
-      bus.lag(consumer.name).then(
-        (lag) => metrics.consumerLag.set({ consumer: consumer.name }, lag),
+      bus.lags().then(
+        (lags) => lags.forEach((lag, name) => metrics.consumerLag.set({ consumer: name }, lag)),
         () => undefined,
       );
     }, reportEveryMs);

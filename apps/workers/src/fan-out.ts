@@ -1,5 +1,5 @@
 /** Which jobs an event owes: total over the events there are, so that a new event must be decided here. */
-import type { Envelope } from '@novax/contracts/events/envelope';
+import { durableConsumers, type Envelope } from '@novax/contracts/events/envelope';
 import { events, isEventType, type EventType } from '@novax/contracts/events/registry';
 import { jobId, type JobRequest } from '@novax/contracts/jobs';
 import type { EventConsumer, JobQueue } from '@novax/domain/ports';
@@ -68,7 +68,7 @@ export function fanOutConsumer(parts: {
 }): EventConsumer {
   return {
     name: 'fan-out',
-    subjects: ['novax.events.>'],
+    subjects: durableConsumers['fan-out'],
     async handle(event) {
       if (!isUnderstood(event)) {
         parts.log.warn(

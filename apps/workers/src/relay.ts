@@ -5,23 +5,23 @@
  * The next events are claimed and the last ones marked while others are on their way: neither the stream nor the database waits for the other.
  */
 import { wakeSubject } from '@novax/contracts/events/envelope';
+import type { KeptBus } from '@novax/adapters/bus';
 import { isTransient } from '@novax/db/errors';
 import { openLockedConnection, type LockedConnection } from '@novax/db/locked-connection';
 import { shardCount } from '@novax/db/outbox';
-import { claimPending, markPublished, pendingState, putOff } from '@novax/db/queries/relay';
-import type { Statement, Value } from '@novax/db/statement';
-import type { EventBus } from '@novax/domain/ports';
+import { claimPending, pendingState, putOff } from '@novax/db/queries/relay';
 import { pause } from '@novax/runtime/clock';
 import { crashAt } from '@novax/runtime/crash';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
 import { retry } from '@novax/runtime/retry';
 import { createFlight, type Flight, type Settled } from './relay-flight.ts';
+import { watchStream, type StreamWatch } from './stream-watch.ts';
 
 export interface RelayOptions {
   /** Direct connection as novax_worker: session locks do not survive a transaction pooler. */
   readonly url: string;
-  readonly bus: EventBus;
+  readonly bus: KeptBus;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Events claimed at a time; twice as many may be on their way. */
@@ -56,7 +56,8 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
       const flight = createFlight(bus, () => bell.ring());
       try {
         await using connection = await openLockedConnection(options.url);
-        await relayOn(connection, { flight, bell, options, stop: stopping.signal });
+        const watch = watchStream(bus, log);
+        await relayOn(connection, { flight, bell, watch, options, stop: stopping.signal });
       } catch (err) {
         if (stopping.signal.aborted) return;
         log.warn({ err }, 'relay interrupted; starting again');
@@ -80,13 +81,14 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
 interface RelayParts {
   readonly flight: Flight;
   readonly bell: Bell;
+  readonly watch: StreamWatch;
   readonly options: RelayOptions;
   readonly stop: AbortSignal;
 }
 
 /** Claims, and marks what is answered, on one connection until told to stop; then marks the rest. */
 async function relayOn(connection: LockedConnection, parts: RelayParts): Promise<void> {
-  const { flight, bell, options, stop } = parts;
+  const { flight, bell, watch, options, stop } = parts;
   const batch = options.batchSize ?? 500;
   const idleMaxMs = options.idleMaxMs ?? 1_000;
   let shards: readonly number[] = [];
@@ -103,13 +105,16 @@ async function relayOn(connection: LockedConnection, parts: RelayParts): Promise
       if (Date.now() >= stateAt) {
         stateAt = Date.now() + stateEveryMs;
         await reportState(connection, options.metrics);
+        // Also when there is nothing to publish: a stream that was lost must not wait for the next event.
+        if (shards.length > 0) await watch.check(connection, shards);
+        await watch.note(connection);
       }
       more = bell.takeHint() || more || Date.now() >= lookAt;
       if (shards.length === 0) {
         more = false;
         lookAt = locksAt;
       } else if (more && flight.size() <= batch && flight.bytes() < bytesMax) {
-        const claimed = await claim(connection, { flight, shards, batch });
+        const claimed = await claim(connection, { flight, watch, shards, batch });
         more = claimed >= batch / 2;
         waitMs = claimed > 0 ? 20 : Math.min(waitMs * 2, idleMaxMs);
         lookAt = Date.now() + waitMs;
@@ -123,16 +128,25 @@ async function relayOn(connection: LockedConnection, parts: RelayParts): Promise
 /** Sends the next events of the shards held; answers how many the outbox had. */
 async function claim(
   connection: LockedConnection,
-  next: { readonly flight: Flight; readonly shards: readonly number[]; readonly batch: number },
+  next: {
+    readonly flight: Flight;
+    readonly watch: StreamWatch;
+    readonly shards: readonly number[];
+    readonly batch: number;
+  },
 ): Promise<number> {
-  const { flight, shards, batch } = next;
-  const rows = await connection.sql(claimPending, [
-    `{${shards.join(',')}}`,
-    batch,
-    bytesMax - flight.bytes(),
-    `{${flight.ids().join(',')}}`,
-  ]);
+  const { flight, watch, shards, batch } = next;
+  const look = () =>
+    connection.sql(claimPending, [
+      `{${shards.join(',')}}`,
+      batch,
+      bytesMax - flight.bytes(),
+      `{${flight.ids().join(',')}}`,
+    ]);
+  let rows = await look();
   if (rows.length === 0) return 0;
+  // What the check makes pending is older than what was claimed and must go first.
+  if (await watch.check(connection, shards)) rows = await look();
   crashAt('relay.after_claim');
   flight.admit(rows);
   crashAt('relay.after_publish');
@@ -140,20 +154,22 @@ async function claim(
 }
 
 /** Writes down what the stream answered. */
-async function land(connection: LockedConnection, { flight, options }: RelayParts): Promise<void> {
+async function land(connection: LockedConnection, { flight, watch, options }: RelayParts): Promise<void> {
   const { bus, log, metrics } = options;
   crashAt('relay.after_ack');
   const settled: Settled = flight.take();
   const { stored, refused } = settled;
   if (stored.length > 0) {
-    await persist(connection, markPublished, [JSON.stringify(stored)]);
+    const marked = await persist(() => watch.mark(connection, stored));
     crashAt('relay.after_mark');
-    metrics.eventsPublished.inc(stored.length);
+    metrics.eventsPublished.inc(marked);
+    // The stream is another one by now: everything on its way is let go and claimed anew, behind what that one lacks.
+    if (marked < stored.length) throw new Error('the stream that acknowledged events is no more');
   }
   if (refused.length > 0) {
     // A stream that is away refuses everything; that is nobody's fault and must use up no event's attempts.
     await bus.ping();
-    const put = await persist(connection, putOff, [JSON.stringify(refused), attemptsMax]);
+    const put = await persist(() => connection.sql(putOff, [JSON.stringify(refused), attemptsMax]));
     metrics.eventsRefused.inc(refused.length);
     log.warn(
       {
@@ -168,12 +184,8 @@ async function land(connection: LockedConnection, { flight, options }: RelayPart
 }
 
 /** A move between partitions may meet another session's and fail with 40001: the same statement is then simply right the next time. */
-function persist<Row>(
-  connection: LockedConnection,
-  statement: Statement<Row>,
-  values: readonly Value[],
-): Promise<readonly Row[]> {
-  return retry(() => connection.sql(statement, values), { attempts: 5, baseMs: 5, capMs: 100, when: isTransient });
+function persist<T>(move: () => Promise<T>): Promise<T> {
+  return retry(move, { attempts: 5, baseMs: 5, capMs: 100, when: isTransient });
 }
 
 /** Waits until there is something to do: enough answers, the last answer, a hint, the time of the next look, or the end. */

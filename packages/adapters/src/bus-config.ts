@@ -1,11 +1,12 @@
 /** The streams and consumers of the event bus as data, and the repair of servers that differ from it. */
-import { deadLetterStream, eventStream } from '@novax/contracts/events/envelope';
+import { deadLetterConsumer, deadLetterStream, eventStream, redeliverySubject } from '@novax/contracts/events/envelope';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import {
   AckPolicy,
   type ConsumerConfig,
   DeliverPolicy,
+  DiscardPolicy,
   type JetStreamManager,
   nanos,
   NatsError,
@@ -62,35 +63,46 @@ export function streamConfigs(
   names: BusNames,
   timings: BusTimings,
 ): readonly (Partial<StreamConfig> & { name: string })[] {
-  const common = { retention: RetentionPolicy.Limits, storage: StorageType.File, num_replicas: timings.replicas };
+  const common = {
+    retention: RetentionPolicy.Limits,
+    storage: StorageType.File,
+    num_replicas: timings.replicas,
+    // Age alone ends a message: a limit on numbers or bytes would drop events that nobody has had yet.
+    discard: DiscardPolicy.Old,
+    max_msgs: -1,
+    max_msgs_per_subject: -1,
+    max_bytes: -1,
+  };
   return [
     {
       ...common,
       name: names.events,
-      subjects: [names.subject('novax.events.>')],
+      subjects: [names.subject('novax.events.>'), names.subject(redeliverySubject('>'))],
       max_age: nanos(timings.maxAgeMs),
       duplicate_window: nanos(timings.duplicateWindowMs),
     },
     {
       ...common,
       name: names.deadLetters,
-      subjects: ['MAX_DELIVERIES', 'MSG_TERMINATED'].map(
-        (kind) => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${names.events}.>`,
-      ),
+      subjects: advisorySubjects(names),
       max_age: nanos(timings.maxAgeMs),
     },
   ];
 }
 
+function advisorySubjects(names: BusNames): string[] {
+  return ['MAX_DELIVERIES', 'MSG_TERMINATED'].map((kind) => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${names.events}.>`);
+}
+
 /**
- * A durable pull consumer as it must be. The server's own `backoff` stays unset: it would replace `ack_wait` and does not apply to refusals,
+ * A durable pull consumer of public subjects as it must be; beside them it hears what is handed to it again. The server's own `backoff` stays unset: it would replace `ack_wait` and does not apply to refusals,
  * whose delays are given with each of them.
  */
 export function consumerConfig(
-  name: string,
-  subjects: readonly string[],
+  { name, subjects }: { readonly name: string; readonly subjects: readonly string[] },
+  names: BusNames,
   timings: BusTimings,
-): Partial<ConsumerConfig> {
+): Partial<ConsumerConfig> & { durable_name: string } {
   return {
     durable_name: name,
     ack_policy: AckPolicy.Explicit,
@@ -98,7 +110,25 @@ export function consumerConfig(
     replay_policy: ReplayPolicy.Instant,
     ack_wait: nanos(timings.ackWaitMs),
     max_deliver: timings.maxDeliver,
-    filter_subjects: [...subjects],
+    max_ack_pending: 1000,
+    filter_subjects: [...subjects, redeliverySubject(name)].map(names.subject),
+  };
+}
+
+/** The consumer of the advisories. It never gives one up: what it copies is known nowhere else. */
+export function deadLetterConsumerConfig(
+  names: BusNames,
+  timings: BusTimings,
+): Partial<ConsumerConfig> & { durable_name: string } {
+  return {
+    durable_name: deadLetterConsumer,
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    replay_policy: ReplayPolicy.Instant,
+    ack_wait: nanos(timings.ackWaitMs),
+    max_deliver: -1,
+    max_ack_pending: 1000,
+    filter_subjects: advisorySubjects(names),
   };
 }
 
@@ -123,26 +153,27 @@ export async function repairStream(
 /** Makes a durable consumer, or changes what differs; see `repairStream`. */
 export async function repairConsumer(
   jsm: JetStreamManager,
-  { stream, wanted }: { readonly stream: string; readonly wanted: Partial<ConsumerConfig> },
+  { stream, wanted }: { readonly stream: string; readonly wanted: Partial<ConsumerConfig> & { durable_name: string } },
   log: Logger,
 ): Promise<void> {
-  const name = wanted.durable_name ?? '';
+  const name = wanted.durable_name;
   const found = await orNull(() => jsm.consumers.info(stream, name));
   if (found === null) {
     await jsm.consumers.add(stream, wanted);
     return;
   }
-  // A server may answer a single filter in the singular field.
-  const config = {
-    ...found.config,
-    filter_subjects: found.config.filter_subjects ?? [found.config.filter_subject ?? '>'],
-  };
-  const differences = differing(config, wanted);
+  const differences = differing(withFilters(found.config), wanted);
   if (differences.length === 0) return;
   refuseFixed(`consumer ${name}`, differences, ['ack_policy', 'deliver_policy', 'replay_policy']);
   log.warn({ consumer: name, differences }, 'consumer differed from its definition; repaired');
   const { durable_name: _, ack_policy: __, deliver_policy: ___, replay_policy: ____, ...changeable } = wanted;
-  await jsm.consumers.update(stream, name, changeable);
+  // A found filter in the singular field would stand beside ours, and both at once are refused.
+  await jsm.consumers.update(stream, name, { ...changeable, filter_subject: '' });
+}
+
+/** The settings with their filters in the plural field: a server may answer a single one in the other. */
+export function withFilters(config: ConsumerConfig): ConsumerConfig & { filter_subjects: string[] } {
+  return { ...config, filter_subjects: config.filter_subjects ?? [config.filter_subject ?? '>'] };
 }
 
 /** Names of the wanted settings whose found value is another one. */
@@ -165,7 +196,8 @@ function refuseFixed(what: string, differences: readonly string[], fixed: readon
   });
 }
 
-async function orNull<T>(work: () => Promise<T>): Promise<T | null> {
+/** Null for what the server does not have. */
+export async function orNull<T>(work: () => Promise<T>): Promise<T | null> {
   try {
     return await work();
   } catch (thrown) {

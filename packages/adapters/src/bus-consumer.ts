@@ -1,8 +1,8 @@
 /** The loop of one durable consumer: one event in hand at a time, kept alive while it is handled, refused with a growing delay when that fails. */
 import { type Envelope, envelopeSchema } from '@novax/contracts/events/envelope';
-import { pause } from '@novax/runtime/clock';
 import { crashAt } from '@novax/runtime/crash';
 import type { Logger } from '@novax/runtime/log';
+import { runLoop } from './bus-loop.ts';
 import type { PulledMessage } from './bus-message.ts';
 import type { Puller } from './bus-pull.ts';
 
@@ -11,6 +11,8 @@ export interface ConsumerLoopOptions {
   readonly log: Logger;
   readonly ackWaitMs: number;
   readonly handleWithinMs: number;
+  /** Deliveries in all before an event is given up. */
+  readonly maxDeliver: number;
   readonly retryBaseMs: number;
   readonly handle: (event: Envelope) => Promise<void>;
   /** Finds the consumer on the server, making it anew when it is gone. */
@@ -19,38 +21,10 @@ export interface ConsumerLoopOptions {
 
 const retryCapMs = 60_000;
 
-/**
- * Takes events until stopped. Only one is requested at a time: events fetched ahead would use up their deliveries whenever a process dies with them.
- * The answer stops the loop after the event in hand.
- */
+/** Hands events to the handler until stopped. The answer stops it after the event in hand. */
 export function runConsumer(options: ConsumerLoopOptions): () => Promise<void> {
-  const stopping = new AbortController();
-  const loop = consumeUntil(options, stopping.signal);
-  return () => {
-    stopping.abort();
-    return loop;
-  };
-}
-
-async function consumeUntil(options: ConsumerLoopOptions, stop: AbortSignal): Promise<void> {
-  for (let failures = 0; !stop.aborted;) {
-    try {
-      const puller = await options.open();
-      try {
-        for (let message = await puller.next(stop); message; message = await puller.next(stop)) {
-          failures = 0;
-          await handleOne(message, options);
-        }
-      } finally {
-        await puller.close();
-      }
-    } catch (thrown) {
-      if (stop.aborted) return;
-      failures += 1;
-      options.log.warn({ consumer: options.name, err: thrown }, 'cannot take events; trying again');
-      await pause(Math.min(250 * 2 ** (failures - 1), 5000), stop);
-    }
-  }
+  const { name, log, open } = options;
+  return runLoop({ name, log, open, take: (message) => handleOne(message, options) });
 }
 
 async function handleOne(message: PulledMessage, options: ConsumerLoopOptions): Promise<void> {
@@ -66,6 +40,12 @@ async function handleOne(message: PulledMessage, options: ConsumerLoopOptions): 
   try {
     await within(options.handleWithinMs, options.handle(event));
   } catch (thrown) {
+    if (message.delivery >= options.maxDeliver) {
+      // The reason travels in the server's own advisory, the very one that makes the dead letter: nothing that a crash could part from it.
+      log.error({ err: thrown, eventId: event.id, type: event.type }, 'event used up its deliveries; given up');
+      message.giveUp(thrown instanceof Error ? thrown.message : String(thrown));
+      return;
+    }
     const delayMs = Math.min(options.retryBaseMs * 2 ** (message.delivery - 1), retryCapMs);
     log.warn(
       { err: thrown, eventId: event.id, type: event.type, delayMs },

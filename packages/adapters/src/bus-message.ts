@@ -13,7 +13,7 @@ export interface PulledMessage {
   refuse(delayMs: number): void;
   /** Still at work: the acknowledgement wait starts anew. */
   working(): void;
-  /** Never deliver again. */
+  /** Never deliver again; the reason, its first 1,000 characters, goes into the advisory. Lost on its way, the event is given up without it when its time is over. */
   giveUp(reason: string): void;
 }
 
@@ -40,7 +40,7 @@ export function pulledMessage(nc: NatsConnection, message: Msg): PulledMessage {
       message.respond('+WPI');
     },
     giveUp(reason) {
-      message.respond(`+TERM ${reason}`);
+      message.respond(`+TERM ${reason.slice(0, 1000)}`);
     },
   };
 }

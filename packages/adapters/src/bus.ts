@@ -18,13 +18,17 @@ import {
   type BusTimings,
   busNames,
   consumerConfig,
+  deadLetterConsumerConfig,
   defaultTimings,
   repairConsumer,
   repairStream,
   streamConfigs,
 } from './bus-config.ts';
 import { runConsumer } from './bus-consumer.ts';
-import { pullFrom } from './bus-pull.ts';
+import { type GivenUp, givenUpTaker } from './bus-given-up.ts';
+import { runLoop } from './bus-loop.ts';
+import { type Puller, pullFrom } from './bus-pull.ts';
+import { consumedUpTo, lags, type StreamState, streamState } from './bus-state.ts';
 import { coalescedHints } from './hints.ts';
 import { natsAddress } from './nats-address.ts';
 
@@ -46,6 +50,18 @@ export interface BusOptions extends GivenTimings {
   readonly retryBaseMs?: number;
 }
 
+/** The bus with what only those ask who keep it: where the stream is, and what was given up. */
+export interface KeptBus extends EventBus {
+  /** The event stream as it is, made anew when there is none. Throws DEPENDENCY_UNAVAILABLE. */
+  streamState(): Promise<StreamState>;
+  /** See `consumedUpTo` in `bus-state.ts`. */
+  consumedUpTo(): Promise<number | null>;
+  /** Messages not acknowledged, by consumer. */
+  lags(): Promise<ReadonlyMap<string, number>>;
+  /** Calls `record` for every message that was given up, also for those while nobody listened, until it resolves. The answer stops it. */
+  onGivenUp(record: (message: GivenUp) => Promise<void>): Promise<() => Promise<void>>;
+}
+
 /** A subject without wildcards, spaces and empty tokens. */
 const subjectPattern = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
 /** The server's code for a message above the stream's own limit. */
@@ -58,7 +74,7 @@ const acknowledgeMs = 5000;
 const answerMs = 2000;
 
 /** Connects; the connection mends itself for ever after. Throws DEPENDENCY_UNAVAILABLE when no server answers in time. */
-export async function connectBus(options: BusOptions): Promise<EventBus> {
+export async function connectBus(options: BusOptions): Promise<KeptBus> {
   const { log } = options;
   const timings: BusTimings = { ...defaultTimings, ...defined(options) };
   const names = busNames(options.namespace);
@@ -76,39 +92,70 @@ export async function connectBus(options: BusOptions): Promise<EventBus> {
     if (!nc.isClosed() && !nc.isDraining()) nc.publish(names.subject(subject));
   });
 
+  const ensureStreams = (): Promise<void> =>
+    reached(async () => {
+      for (const wanted of streamConfigs(names, timings)) await repairStream(jsm, wanted, log);
+    });
+  /** Opens a consumer for its loop, mending its definition each time but the first, when the caller has just done so. */
+  const opener = (stream: string, name: string, repair: () => Promise<void>): (() => Promise<Puller>) => {
+    let repaired = true;
+    return async () => {
+      if (!repaired) await repair();
+      repaired = false;
+      return pullFrom(nc, { stream, name }, onReconnect);
+    };
+  };
+  const untilClosed = (stop: () => Promise<void>): (() => Promise<void>) => {
+    stops.add(stop);
+    return async () => {
+      stops.delete(stop);
+      await stop();
+    };
+  };
+
   return {
-    async ensureStreams() {
-      await reached(async () => {
-        for (const wanted of streamConfigs(names, timings)) await repairStream(jsm, wanted, log);
-      });
-    },
+    ensureStreams,
     publish: (events, marks = {}) =>
-      publishAll(events, (event) => publishOne(js, names.subject(eventSubject(event)), { event, ...marks })),
+      publishAll(events, (event) =>
+        publishOne({ js, onReconnect }, names.subject(eventSubject(event)), { event, ...marks }),
+      ),
     async consume(consumer) {
-      const wanted = consumerConfig(consumer.name, consumer.subjects.map(names.subject), timings);
+      const wanted = consumerConfig(consumer, names, timings);
       const repair = () => repairConsumer(jsm, { stream: names.events, wanted }, log);
       // The first time a wrong definition is the caller's to hear; later ones are retried by the loop.
       await reached(repair);
-      let repaired = true;
-      const stop = runConsumer({
-        name: consumer.name,
-        log,
-        ackWaitMs: timings.ackWaitMs,
-        handleWithinMs: options.handleWithinMs ?? 60_000,
-        retryBaseMs: options.retryBaseMs ?? 1000,
-        handle: async (event) => consumer.handle(event),
-        open: async () => {
-          if (!repaired) await repair();
-          repaired = false;
-          return pullFrom(nc, { stream: names.events, name: consumer.name }, onReconnect);
-        },
-      });
-      stops.add(stop);
-      return async () => {
-        stops.delete(stop);
-        await stop();
-      };
+      return untilClosed(
+        runConsumer({
+          name: consumer.name,
+          log,
+          ackWaitMs: timings.ackWaitMs,
+          maxDeliver: timings.maxDeliver,
+          handleWithinMs: options.handleWithinMs ?? 60_000,
+          retryBaseMs: options.retryBaseMs ?? 1000,
+          handle: async (event) => consumer.handle(event),
+          open: opener(names.events, consumer.name, repair),
+        }),
+      );
     },
+    async onGivenUp(record) {
+      const wanted = deadLetterConsumerConfig(names, timings);
+      const name = wanted.durable_name;
+      const repair = () => repairConsumer(jsm, { stream: names.deadLetters, wanted }, log);
+      await reached(repair);
+      const take = givenUpTaker({ jsm, names, log }, record);
+      return untilClosed(runLoop({ name, log, take, open: opener(names.deadLetters, name, repair) }));
+    },
+    async streamState() {
+      const found = await reached(() => streamState(jsm, names));
+      if (found !== null) return found;
+      log.warn({ stream: names.events }, 'the event stream is gone; making it anew');
+      await ensureStreams();
+      const made = await reached(() => streamState(jsm, names));
+      if (made === null) throw unavailable(new Error(`no stream ${names.events}`));
+      return made;
+    },
+    consumedUpTo: () => reached(() => consumedUpTo(jsm, names)),
+    lags: () => reached(() => lags(jsm, names)),
     async lag(consumer) {
       const info = await reached(() => jsm.consumers.info(names.events, consumer));
       return info.num_pending + info.num_ack_pending;
@@ -183,8 +230,12 @@ function isPoison(thrown: unknown): boolean {
   return thrown.code === `${ErrorCode.MaxPayloadExceeded}` || thrown.api_error?.err_code === messageTooLarge;
 }
 
+/** Connections that one publish may lose before it counts as refused. */
+const lossesMax = 3;
+
+/** Publishes until the stream acknowledges or refuses. What was on its way when a connection ended is sent again at once, and recognised if it had arrived. */
 async function publishOne(
-  js: JetStreamClient,
+  at: { readonly js: JetStreamClient; readonly onReconnect: (listener: () => void) => () => void },
   subject: string,
   message: PublishOptions & { readonly event: Envelope },
 ): Promise<PublishResult> {
@@ -196,8 +247,18 @@ async function publishOne(
     if (event.traceparent !== null) head.set('traceparent', event.traceparent);
     if (replay !== undefined) head.set(replayHeader, replay);
     const msgID = replay === undefined ? event.id : `${event.id}.${replay}`;
-    const ack = await js.publish(subject, JSON.stringify(event), { msgID, headers: head });
-    return { id: event.id, ok: true, streamSeq: ack.seq, duplicate: ack.duplicate };
+    for (let losses = 0; losses < lossesMax; losses++) {
+      const lost = Promise.withResolvers<null>();
+      const leave = at.onReconnect(() => lost.resolve(null));
+      try {
+        const sent = at.js.publish(subject, JSON.stringify(event), { msgID, headers: head });
+        const ack = await Promise.race([sent, lost.promise]);
+        if (ack !== null) return { id: event.id, ok: true, streamSeq: ack.seq, duplicate: ack.duplicate };
+      } finally {
+        leave();
+      }
+    }
+    return { id: event.id, ok: false, error: 'the connection was lost again and again', poison: false };
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown.message : String(thrown);
     return { id: event.id, ok: false, error, poison: isPoison(thrown) };

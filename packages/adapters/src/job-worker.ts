@@ -130,7 +130,7 @@ function burial(at: { redis: Redis; lockPrefix: string; onDead: RunOptions['onDe
     try {
       if ((await at.redis.set(lock, '1', 'PX', burialMs, 'NX')) === null) return;
       try {
-        await at.onDead({ id, name: job.name, payload: job.data }, error);
+        await at.onDead({ id, name: job.name, payload: job.data, attempts: job.attemptsMade }, error);
         await job.remove();
       } finally {
         await at.redis.del(lock);

@@ -100,7 +100,7 @@ export interface JobWorker {
     readonly handle: (job: JobRun) => Promise<void>;
     /** Called once when a job has used up its attempts or cannot be parsed; the job is then removed from the queue. */
     readonly onDead: (
-      job: { readonly id: string; readonly name: string; readonly payload: unknown },
+      job: { readonly id: string; readonly name: string; readonly payload: unknown; readonly attempts: number },
       error: Error,
     ) => Promise<void>;
   }): Promise<() => Promise<void>>;

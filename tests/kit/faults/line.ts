@@ -17,7 +17,7 @@ export interface Line extends AsyncDisposable {
   /** Starts a relay that dies at `crash`, when one is given. */
   relay(crash?: `${CrashPoint}:${number}`): Promise<TestProcess>;
   /** Starts the witness, likewise. One at a time, so that the order of its traces is the order of its effects. */
-  witness(crash?: `${CrashPoint}:${number}`): Promise<TestProcess>;
+  witness(crash?: `${CrashPoint}:${number}`, settings?: Readonly<Record<string, unknown>>): Promise<TestProcess>;
   /** Starts an API process beside the one in the test's own; answers its address too. */
   apiProcess(crash?: `${CrashPoint}:${number}`): Promise<TestProcess & { readonly url: string }>;
   /** A new document at version 1. */
@@ -33,15 +33,16 @@ export function changeOf(aggregate: string, version: number): Change {
   return { eventId: `${aggregate}:${version}`, aggregate, version };
 }
 
-/** Starts the API and makes the place that events are about; the processes are the caller's to start. */
-export async function startLine(): Promise<Line> {
+/** Starts the API and makes the place that events are about; the processes are the caller's to start. `natsUrl` names another NATS than the test run's. */
+export async function startLine(options: { readonly natsUrl?: string } = {}): Promise<Line> {
   await using stack = new AsyncDisposableStack();
-  const api = stack.use(await startTestApi());
+  const nats = options.natsUrl === undefined ? {} : { NATS_URL: options.natsUrl };
+  const api = stack.use(await startTestApi({ env: nats }));
   const admin = stack.use(await connect(api.database.adminUrl));
   await admin.query(witnessTable);
   const actors = await makeActors(api);
   const { id: projectId } = await makeProject(actors.owner.client, { organizationId: actors.organizationId });
-  const workers = { ...api.workersEnv, METRICS_PORT: 0 };
+  const workers = { ...api.workersEnv, ...nats, METRICS_PORT: 0 };
   const owned = stack.move();
   const start = async (options: Parameters<typeof startProcess>[0]): Promise<TestProcess> =>
     owned.use(await startProcess(options));
@@ -56,10 +57,10 @@ export async function startLine(): Promise<Line> {
         env: { ...workers, WORKER_ROLES: ['relay'], NOVAX_CRASH_AT: crash },
         ready: /"working"/,
       }),
-    witness: (crash) =>
+    witness: (crash, settings) =>
       start({
         script: 'tests/kit/faults/witness-main.ts',
-        env: { ...workers, NOVAX_CRASH_AT: crash },
+        env: { ...workers, ...settings, NOVAX_CRASH_AT: crash },
         ready: /"watching"/,
       }),
     async apiProcess(crash) {

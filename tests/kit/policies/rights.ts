@@ -79,6 +79,7 @@ export const RIGHTS: Readonly<Record<string, string>> = {
   'public.inbox': 'worker select:all insert:all delete:all; backup select:all',
   // The API asks for mails by a named function, and never sees one.
   'public.mails': 'worker select:all update:all delete:all; backup select:all',
+  'public.event_streams': 'worker select:all insert:all update:all; backup select:all',
   'public.dead_letters': 'worker select:all insert:all update:all delete:all; backup select:all',
   'public.audit_log':
     'api select:admin insert:org&self; worker select:org insert:org; readonly select:org; backup select:all',

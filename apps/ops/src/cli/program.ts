@@ -51,6 +51,11 @@ const VERBS: readonly Verb[] = [
   },
   { name: 'partitions', summary: 'list, create and drop partitions', load: () => import('../commands/partitions.ts') },
   {
+    name: 'dlq',
+    summary: 'show, replay and drop work that failed for good',
+    load: () => import('../commands/dlq.ts'),
+  },
+  {
     name: 'users',
     summary: 'find, suspend and restore accounts',
     load: () => import('../commands/users.ts'),

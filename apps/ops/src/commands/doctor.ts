@@ -8,21 +8,26 @@ import { readSettings, SETTING_NAMES } from '../database/settings.ts';
 import type { Settings } from '../database/settings.ts';
 import type { Finding } from '../doctor/check.ts';
 import { fail, runChecks } from '../doctor/check.ts';
+import { repairs } from '../doctor/repairs.ts';
 import { checksFor } from '../doctor/examine.ts';
 
 export function register(command: Command, context: () => CommandContext): void {
   command
+    .option('--repair', 'first make and mend streams and consumers, which loses nothing they hold')
     .option('--env', 'print the settings too, secrets blanked')
     .addHelpText(
       'after',
-      `\nExit code 1 when a check fails; warnings leave it 0.\n${examples('npx novax doctor', 'npx novax doctor --env', 'npx novax doctor -o json')}`,
+      `\nExit code 1 when a check fails; warnings leave it 0.\n${examples('npx novax doctor', 'npx novax doctor --repair', 'npx novax doctor --env', 'npx novax doctor -o json')}`,
     )
-    .action(async ({ env = false }) => doctor(context(), env));
+    .action(async ({ env = false, repair = false }) => doctor(context(), { showEnv: env, repair }));
 }
 
-async function doctor(context: CommandContext, showEnv: boolean): Promise<void> {
+async function doctor(
+  context: CommandContext,
+  { showEnv, repair }: { showEnv: boolean; repair: boolean },
+): Promise<void> {
   const { out } = context;
-  const { settings, findings } = await examine(context);
+  const { settings, findings } = await examine(context, repair);
   const shown = settings === undefined ? {} : redacted(settings);
   const failed = findings.filter(({ status }) => status === 'fail').length;
   const warned = findings.filter(({ status }) => status === 'warn').length;
@@ -52,11 +57,15 @@ async function doctor(context: CommandContext, showEnv: boolean): Promise<void> 
   if (failed > 0) throw new CommandFailure(`${failed} checks failed`, { quiet: true });
 }
 
-async function examine(context: CommandContext): Promise<{ settings: Settings | undefined; findings: Finding[] }> {
+async function examine(
+  context: CommandContext,
+  repair: boolean,
+): Promise<{ settings: Settings | undefined; findings: Finding[] }> {
   let settings: Settings | undefined;
   try {
     settings = await readSettings(context);
-    return { settings, findings: await runChecks(await checksFor(context, settings)) };
+    const repaired = repair ? await repairs(settings) : [];
+    return { settings, findings: [...repaired, ...(await runChecks(await checksFor(context, settings)))] };
   } catch (error) {
     return { settings, findings: [fail('settings', reasonOf(error), 'correct them in the environment')] };
   }

@@ -21,6 +21,8 @@ const schema = z.object({
   CACHE_REDIS_URL: url,
   NATS_URL: text,
   NATS_CREDS_FILE: text,
+  NATS_NAMESPACE: text,
+  QUEUE_PREFIX: text,
   MEILI_URL: text,
   ...anchorStoreSettings,
   STORAGE_DRIVER: text,

@@ -132,7 +132,7 @@ async function outbox(url: string): Promise<Finding[]> {
           warn(
             'outbox failed',
             `${failed} events were given up`,
-            "see last_error of public.events where status = 'failed'",
+            'novax dlq list --source outbox, then novax dlq replay',
           ),
         ]
       : []),
@@ -141,17 +141,18 @@ async function outbox(url: string): Promise<Finding[]> {
 
 async function deadLetters(url: string): Promise<Finding[]> {
   await using client = await connectBriefly(url);
-  const { waiting } = await rowOf<{ waiting: number }>(
+  const { waiting, lately } = await rowOf<{ waiting: number; lately: number }>(
     client,
-    `select count(*)::int as waiting from public.dead_letters where status = 'pending'`,
+    `select count(*)::int as waiting, count(*) filter (where created_at > now() - interval '1 hour')::int as lately
+       from public.dead_letters where status = 'pending'`,
   );
   return [
     waiting === 0
       ? ok('dead letters', 'none')
       : warn(
           'dead letters',
-          `${waiting} wait for a decision`,
-          "see error of public.dead_letters where status = 'pending'",
+          `${waiting} wait for a decision, ${lately} of them since an hour ago`,
+          'novax dlq list, then novax dlq replay or drop',
         ),
   ];
 }

@@ -39,7 +39,7 @@ export async function checksFor(
     ...database,
     ...(values.QUEUE_REDIS_URL === undefined ? [] : [redisCheck('queue', values.QUEUE_REDIS_URL)]),
     ...(values.CACHE_REDIS_URL === undefined ? [] : [redisCheck('cache', values.CACHE_REDIS_URL)]),
-    ...(values.NATS_URL === undefined ? [] : [busCheck(values.NATS_URL, values.NATS_CREDS_FILE)]),
+    ...busCheck(values),
     ...(await processes(dir, settings)),
   ];
 }

@@ -1,9 +1,11 @@
 /** Checks of the servers beside the database: both Redis servers, NATS, and the processes themselves. */
 import { readFile } from 'node:fs/promises';
+import type { BusAddress } from '@novax/adapters/bus-brief';
 import { inspectBus } from '@novax/adapters/bus-inspect';
 import { closeRedis, connectRedis } from '@novax/adapters/redis';
 import { createLogger } from '@novax/runtime/log';
 import { checkHttp } from '../stack/health.ts';
+import type { Settings } from '../database/settings.ts';
 import type { Check, Finding } from './check.ts';
 import { fail, ok, warn } from './check.ts';
 import { judgeClock } from './server-checks.ts';
@@ -65,34 +67,48 @@ async function redis(role: 'queue' | 'cache', url: string): Promise<Finding[]> {
 }
 
 /** JetStream, its streams and its consumers. */
-export function busCheck(url: string, credentialsFile: string | undefined): Check {
-  return {
-    name: 'nats',
-    mend: 'is the server running with JetStream (-js), and the address right? npx novax status',
-    run: () => bus(url, credentialsFile),
-  };
+export function busCheck({
+  NATS_URL: url,
+  NATS_CREDS_FILE: file,
+  NATS_NAMESPACE: namespace,
+}: Settings['values']): Check[] {
+  if (url === undefined) return [];
+  return [
+    {
+      name: 'nats',
+      mend: 'is the server running with JetStream (-js), and the address right? npx novax status',
+      run: async () =>
+        bus({ url, namespace, ...(file === undefined ? {} : { credentials: await readFile(file, 'utf8') }) }),
+    },
+  ];
 }
 
-async function bus(url: string, credentialsFile: string | undefined): Promise<Finding[]> {
-  const { serverVersion, streams, consumers } = await inspectBus({
-    url,
-    ...(credentialsFile === undefined ? {} : { credentials: await readFile(credentialsFile, 'utf8') }),
-  });
-  const restart = 'start the workers: they make and mend it';
+/** More than this waits when a consumer is away or cannot keep up. */
+const LAG_WARN = 10_000;
+
+async function bus(address: BusAddress): Promise<Finding[]> {
+  const { serverVersion, streams, consumers, strangers } = await inspectBus(address);
+  const repair = 'novax doctor --repair';
+  const late = 'are the workers running, and healthy? npx novax status';
   return [
     ok('nats', `${serverVersion}, JetStream enabled`),
     ...streams.map(({ name, present, differences, messages }) =>
       !present
-        ? warn(`stream ${name}`, 'does not exist yet', restart)
+        ? warn(`stream ${name}`, 'does not exist yet', `${repair}, or start the workers`)
         : differences.length > 0
-          ? warn(`stream ${name}`, `differs in ${differences.join(', ')}`, restart)
+          ? warn(`stream ${name}`, `differs in ${differences.join(', ')}`, repair)
           : ok(`stream ${name}`, `${messages} messages`),
     ),
-    ...consumers.map(({ name, differences, pending }) =>
-      differences.length > 0
-        ? warn(`consumer ${name}`, `differs in ${differences.join(', ')}`, restart)
-        : ok(`consumer ${name}`, `${pending} pending`),
+    ...consumers.map(({ name, present, differences, pending }) =>
+      !present
+        ? warn(`consumer ${name}`, 'does not exist yet', `${repair}, or start the workers`)
+        : differences.length > 0
+          ? warn(`consumer ${name}`, `differs in ${differences.join(', ')}`, repair)
+          : pending > LAG_WARN
+            ? warn(`consumer ${name}`, `${pending} pending`, late)
+            : ok(`consumer ${name}`, `${pending} pending`),
     ),
+    ...strangers.map(({ name, pending }) => ok(`consumer ${name}`, `${pending} pending; not one of this release's`)),
   ];
 }
 

@@ -100,7 +100,7 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
       };
       const bury = async (key: string, job: HeldJob, error: Error): Promise<void> => {
         job.state = 'failed';
-        await run.onDead({ id: job.id, name: job.name, payload: job.payload }, error);
+        await run.onDead({ id: job.id, name: job.name, payload: job.payload, attempts: job.made }, error);
         held.delete(key);
       };
       const retryLater = (job: HeldJob): void => {

@@ -37,6 +37,16 @@ export const eventStream = 'NOVAX_EVENTS';
 /** Stream of advisories about messages that were given up. */
 export const deadLetterStream = 'NOVAX_DLQ';
 
+/** Durable consumers of the event stream by name, and the subjects each receives; `novax doctor` compares the server with them. */
+export const durableConsumers = { 'fan-out': ['novax.events.>'] } as const satisfies Record<string, readonly string[]>;
+/** The durable consumer of `deadLetterStream`. */
+export const deadLetterConsumer = 'dead-letters';
+
+/** Subject on which one consumer, and nobody else, is handed an event again. */
+export function redeliverySubject(consumer: string): string {
+  return `novax.redeliver.${consumer}`;
+}
+
 /** Core NATS subject of the hint that the outbox has something new; losing a hint costs latency only. */
 export const wakeSubject = 'novax.wake.outbox';
 /** The same for mails. */

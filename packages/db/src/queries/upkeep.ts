@@ -101,12 +101,16 @@ export interface DeadLetter {
   readonly organizationId: string | null;
   readonly eventId: string | null;
   readonly payload: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly error: string;
+  readonly attempts?: number;
+  /** The key names one failure, not work that may fail again after a replay: it is kept once, whatever became of the letter. */
+  readonly once?: boolean;
 }
 
-/** Keeps work that failed for good until a person decides about it; keeping the same twice is harmless. */
+/** Keeps work that failed for good until a person decides about it; keeping the same twice while it waits is harmless. */
 export async function keepDeadLetter(db: Database, letter: DeadLetter): Promise<void> {
-  const { source, name, dedupeKey, organizationId, eventId, payload, error } = letter;
+  const { source, name, dedupeKey, organizationId, eventId, payload, headers, error, attempts, once } = letter;
   await db.inSystem('dead letters are read by operators only', (tx) =>
     tx.sql(insertDeadLetter, [
       source,
@@ -116,12 +120,16 @@ export async function keepDeadLetter(db: Database, letter: DeadLetter): Promise<
       eventId ?? '',
       JSON.stringify(payload),
       error.slice(0, 2_000),
+      JSON.stringify(headers ?? {}),
+      attempts ?? 0,
+      once ?? false,
     ]),
   );
 }
 const insertDeadLetter = statement<Record<string, never>>(
   'insert_dead_letter',
-  `insert into dead_letters (source, name, dedupe_key, org_id, event_id, payload, error)
-   values ($1, $2, $3, nullif($4, '')::uuid, nullif($5, '')::uuid, $6::jsonb, $7)
+  `insert into dead_letters (source, name, dedupe_key, org_id, event_id, payload, error, headers, attempts)
+   select $1::varchar, $2::varchar, $3::varchar, nullif($4, '')::uuid, nullif($5, '')::uuid, $6::jsonb, $7::text, $8::jsonb, $9::int
+    where not ($10::boolean and exists (select from dead_letters where source = $1::varchar and name = $2::varchar and dedupe_key = $3::varchar))
    on conflict do nothing`,
 );

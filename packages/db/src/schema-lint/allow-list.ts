@@ -125,6 +125,7 @@ export const ALLOWED: readonly Allowance[] = [
     'holds nothing of any tenant',
     'public.embedding_models.*',
     'public.backup_runs.*',
+    'public.event_streams.*',
     'public.background_migrations.*',
   ),
   ...allow(
