@@ -43,7 +43,7 @@ const entries = [
   '^apps/ops/src/supervisor/(daemon|leash)[.]ts$',
   '^infra/cdk8s/src/synth[.]ts$',
   '^packages/db/src/migrations/golden[.]ts$',
-  '[.-](worker|thread)[.]ts$',
+  '[.-](worker|thread|main)[.]ts$',
   '[.]test[.]ts$',
   '^tests/(global-setup|reporter|run)[.]ts$',
   '^(bench|bin)/',

@@ -16,14 +16,3 @@ export type Moment =
   | ({ readonly type: 'invoke' | 'ok' | 'fail' | 'info' } & Change)
   /** `consumer` applied the event; listed in the order in which it did. */
   | ({ readonly type: 'effect'; readonly consumer: string } & Change);
-
-export interface History {
-  record(moment: Moment): void;
-  moments(): readonly Moment[];
-}
-
-/** An empty history. */
-export function createHistory(): History {
-  const moments: Moment[] = [];
-  return { record: (moment) => void moments.push(moment), moments: () => moments };
-}

@@ -3,7 +3,7 @@ import { busNames, type BusNames } from '@novax/adapters/bus-config';
 import { natsAddress } from '@novax/adapters/nats-address';
 import { newId } from '@novax/runtime/ids';
 import { connect as connectNats, type JetStreamManager } from 'nats';
-import pg from 'pg';
+import type pg from 'pg';
 import { expect } from 'vitest';
 import { startTestApi, type TestApi } from '../api.ts';
 import { connect } from '../database.ts';

@@ -21,8 +21,6 @@ export type Toxic =
   /** Lets bytes pass, but never tells one side that the other has gone. */
   | { readonly type: 'half_open' };
 
-export type ToxicType = Toxic['type'];
-
 /** What becomes of one piece of data: the pieces to send, each after a pause, and whether and how the connection then ends. */
 export interface Passage {
   readonly pieces: readonly { readonly bytes: Buffer; readonly afterMs: number }[];
