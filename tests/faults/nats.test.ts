@@ -1,4 +1,5 @@
 /** What slow, frozen and poisonous handlers cost: never an effect twice, never a message lost, never a neighbour's turn. */
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../kit/eventually.ts';
 import { startLine, type Line } from '../kit/faults/line.ts';
@@ -7,10 +8,11 @@ import type { Poison } from '../kit/faults/witness.ts';
 
 let line: Line;
 let workers: AsyncDisposable;
+let metricsPort: number;
 beforeAll(async () => {
   line = await startLine();
-  await line.relay();
-  workers = await line.api.startWorkers({ WORKER_ROLES: ['fan-out'] });
+  metricsPort = await freePort();
+  workers = await line.api.startWorkers({ WORKER_ROLES: ['relay', 'fan-out'], METRICS_PORT: metricsPort });
 });
 afterAll(async () => {
   await workers[Symbol.asyncDispose]();
@@ -113,6 +115,26 @@ test.each(kinds)(
     expect(await effectsOf(poisoned)).toBe(0);
   },
 );
+
+test('metrics tell how many dead letters wait and how far each consumer is behind', { timeout: 30_000 }, async () => {
+  const { rows } = await line.admin.query(`select count(*)::int as n from dead_letters where status = 'pending'`);
+  expect(rows[0].n).toBe(kinds.length);
+  await eventually(async () => {
+    const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    expect(text).toContain(`novax_dlq_messages ${rows[0].n}\n`);
+    for (const consumer of ['fan-out', 'witness', 'dead-letters'])
+      expect(text).toMatch(new RegExp(`^novax_consumer_lag\\{consumer="${consumer}"\\} 0$`, 'm'));
+  }, slow);
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  // A TCP server's address is an object.
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 /** A process that is started again whenever it dies, as a supervisor would. */
 function keptAlive(start: () => Promise<TestProcess>): AsyncDisposable & { starts(): number } {

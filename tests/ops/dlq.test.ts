@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { connectBus, type KeptBus } from '@novax/adapters/bus';
 import { connectJobQueue } from '@novax/adapters/queues';
+import { openLockedConnection } from '@novax/db/locked-connection';
+import { putOff } from '@novax/db/queries/relay';
 import type { JobQueue } from '@novax/domain/ports';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -110,18 +112,24 @@ test('a letter of a job is queued again', async () => {
   expect(await statusOf(id)).toBe('replayed');
 });
 
-test('a letter of the outbox makes its event pending again', async () => {
+test('an event that the stream refused for good is a letter, and a replay makes it pending again', async () => {
   const eventId = randomUUID();
-  await admin.query(
-    `insert into events (event_id, event_type, aggregate_type, aggregate_id, payload, actor_type, status, attempts)
-     values ($1, 'user.registered', 'user', gen_random_uuid(), '{}', 'system', 'failed', 10)`,
+  const { rows: made } = await admin.query(
+    `insert into events (event_id, event_type, aggregate_type, aggregate_id, payload, actor_type)
+     values ($1, 'user.registered', 'user', gen_random_uuid(), '{}', 'system') returning id`,
     [eventId],
   );
-  const id = await letter({ source: 'outbox', name: 'user.registered', payload: {}, eventId });
+  await using relay = await openLockedConnection(db.url('novax_worker'));
+  const refused = JSON.stringify([{ id: Number(made[0].id), error: 'message too large' }]);
+  expect(await relay.sql(putOff, [refused, 2])).toMatchObject([{ status: 'pending' }]);
+  expect((await run('dlq list --source outbox -o json')).stdout).not.toContain(eventId);
+  expect(await relay.sql(putOff, [refused, 2])).toMatchObject([{ status: 'failed' }]);
+  const { letters } = JSON.parse((await run('dlq list --source outbox -o json')).stdout);
+  expect(letters).toMatchObject([{ name: 'user.registered', eventId, attempts: 2, error: 'message too large' }]);
   expect((await run('dlq replay --all --source outbox')).code).toBe(0);
   const { rows } = await admin.query('select status, attempts from events where event_id = $1', [eventId]);
   expect(rows).toEqual([{ status: 'pending', attempts: 0 }]);
-  expect(await statusOf(id)).toBe('replayed');
+  expect(await statusOf(letters[0].id)).toBe('replayed');
 });
 
 test('what nobody can take stays, says why, and exits 1', async () => {

@@ -161,7 +161,11 @@ export async function startWorkers(
     lifecycle.add('dead letters', await startDeadLetters({ bus, db, log }), (it) => it());
     const report = setInterval(() => {
       bus.lags().then(
-        (lags) => lags.forEach((lag, name) => metrics.consumerLag.set({ consumer: name }, lag)),
+        (lags) => {
+          // A consumer that is gone is not behind.
+          metrics.consumerLag.reset();
+          lags.forEach((lag, name) => metrics.consumerLag.set({ consumer: name }, lag));
+        },
         () => undefined,
       );
     }, reportEveryMs);

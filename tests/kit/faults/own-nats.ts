@@ -1,5 +1,5 @@
 /** A NATS server of a test's own, which it may kill and rob of its data; synced to disk at every write, as in production. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type RunningServers, startServers } from '../../../apps/ops/src/stack/servers.ts';
@@ -15,6 +15,10 @@ export interface OwnNats extends AsyncDisposable {
   start(): Promise<void>;
   /** Deletes all it had, while it is down. */
   loseData(): Promise<void>;
+  /** Keeps a copy of all it has, while it is down. */
+  saveData(): Promise<void>;
+  /** Puts the copy in the place of what it has, while it is down: whatever came since is gone. */
+  restoreData(): Promise<void>;
 }
 
 /** Starts a server. Throws where no server can run without containers. */
@@ -22,6 +26,9 @@ export async function ownNats(): Promise<OwnNats> {
   await mkdir(base, { recursive: true });
   const dir = await mkdtemp(join(base, 'n-'));
   const launch = (): Promise<RunningServers> => startServers({ dir, durable: true, driver: 'native', only: ['nats'] });
+  const data = join(dir, 'data', 'nats');
+  const saved = join(dir, 'saved');
+  const lose = (): Promise<void> => rm(data, { recursive: true, force: true });
   let running: RunningServers | undefined = await launch();
   const { NATS_URL: url } = running.endpoints;
   return {
@@ -35,7 +42,12 @@ export async function ownNats(): Promise<OwnNats> {
     async start() {
       running ??= await launch();
     },
-    loseData: () => rm(join(dir, 'data', 'nats'), { recursive: true, force: true }),
+    loseData: lose,
+    saveData: () => cp(data, saved, { recursive: true }),
+    async restoreData() {
+      await lose();
+      await cp(saved, data, { recursive: true });
+    },
     async [Symbol.asyncDispose]() {
       await running?.stop();
       await rm(dir, { recursive: true, force: true });

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { BusAddress } from '@novax/adapters/bus-brief';
 import { inspectBus } from '@novax/adapters/bus-inspect';
+import { deadLetterConsumer } from '@novax/contracts/events/envelope';
 import { closeRedis, connectRedis } from '@novax/adapters/redis';
 import { createLogger } from '@novax/runtime/log';
 import { checkHttp } from '../stack/health.ts';
@@ -83,8 +84,8 @@ export function busCheck({
   ];
 }
 
-/** More than this waits when a consumer is away or cannot keep up. */
-const LAG_WARN = 10_000;
+/** More than this waits when a consumer is away or cannot keep up; a dead letter not yet copied is shown nowhere else. */
+const lagWarn = (consumer: string): number => (consumer === deadLetterConsumer ? 100 : 10_000);
 
 async function bus(address: BusAddress): Promise<Finding[]> {
   const { serverVersion, streams, consumers, strangers } = await inspectBus(address);
@@ -104,7 +105,7 @@ async function bus(address: BusAddress): Promise<Finding[]> {
         ? warn(`consumer ${name}`, 'does not exist yet', `${repair}, or start the workers`)
         : differences.length > 0
           ? warn(`consumer ${name}`, `differs in ${differences.join(', ')}`, repair)
-          : pending > LAG_WARN
+          : pending > lagWarn(name)
             ? warn(`consumer ${name}`, `${pending} pending`, late)
             : ok(`consumer ${name}`, `${pending} pending`),
     ),
