@@ -5,10 +5,11 @@ import { connectBus } from '@novax/adapters/bus';
 import { createMailer } from '@novax/adapters/mailer';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { connectJobWorker } from '@novax/adapters/job-worker';
+import { boardPath, connectQueueBoard } from '@novax/adapters/queue-board';
 import { connectJobQueue } from '@novax/adapters/queues';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
 import { createSummarizer } from '@novax/adapters/summarizer';
-import { queueNames, type QueueName } from '@novax/contracts/jobs';
+import { queueNames } from '@novax/contracts/jobs';
 import { assertBoundByPolicies } from '@novax/db/powerless';
 import { ensureEmbeddingModel, keepDeadLetter } from '@novax/db/queries/upkeep';
 import { openDatabase } from '@novax/db/tx';
@@ -21,20 +22,13 @@ import { createSigner } from '@novax/runtime/signing';
 import type { WorkersEnv } from './env.ts';
 import { fanOutConsumer } from './fan-out.ts';
 import { reconcile, runJob } from './jobs/run-job.ts';
+import { queueSettings } from './queue-limits.ts';
 import { startMail } from './mail.ts';
 import { startRelay } from './relay.ts';
 import { startSchedules } from './schedules.ts';
 import { startSeals } from './seals.ts';
+import { startWatchdog } from './watchdog.ts';
 
-/** Jobs of each queue that run at once in this process; embedding is bound by one core. */
-const concurrency: Readonly<Record<QueueName, number>> = {
-  'embedding': 4,
-  'indexing': 4,
-  'view-refresh': 1,
-  'notification': 8,
-  'webhook': 8,
-  'maintenance': 1,
-};
 const reportEveryMs = 5_000;
 
 /** Starts the roles the settings name. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
@@ -88,7 +82,8 @@ export async function startWorkers(
       provider: env.EMBEDDING_PROVIDER,
       dims: embedder.dims,
     });
-    const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log });
+    const jobServer = { url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, lockMs: env.JOB_LOCK_MS, log };
+    const jobWorker = await connectJobWorker(jobServer);
     const blobs = createFileStore(env);
     if (blobs === null)
       log.warn(
@@ -96,10 +91,14 @@ export async function startWorkers(
       );
     const anchors = createAnchorStore(env);
     const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, signer, anchors, metrics, log };
+    // All at once: a queue that waits for another one's jobs would go on taking its own.
+    const stops = lifecycle.add('jobs', new Array<() => Promise<void>>(), async (all) => {
+      await Promise.all(all.map((stop) => stop()));
+    });
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,
-        concurrency: concurrency[name],
+        ...queueSettings(name, env.QUEUE_LIMITS),
         async handle(job) {
           const end = metrics.jobDuration.startTimer({ queue: name });
           try {
@@ -119,8 +118,9 @@ export async function startWorkers(
             error: error.message,
           }),
       });
-      lifecycle.add(`${name} jobs`, stop, (it) => it());
+      stops.push(stop);
     }
+    lifecycle.add('watchdog', startWatchdog({ queue, worker: jobWorker, metrics, log }), (it) => it());
     await reconcile(jobParts, null);
     if (blobs !== null)
       await recordErasures({ db, blobs }).catch((err: unknown) =>
@@ -167,7 +167,17 @@ export async function startWorkers(
   }
   if (has('seals')) lifecycle.add('seals', startSeals({ db, bus, signer, log, metrics }), (it) => it());
 
-  const server = createMetricsServer({ metrics, ready });
+  const token = env.OPERATOR_TOKEN;
+  const board =
+    token === undefined
+      ? undefined
+      : lifecycle.add(
+          'queue board',
+          await connectQueueBoard({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, token, log }),
+          (it) => it.close(),
+        );
+  const page = board && { path: boardPath, handle: board.handle };
+  const server = createMetricsServer({ metrics, ready, page });
   server.listen(env.METRICS_PORT, env.HOST);
   await once(server, 'listening');
   lifecycle.add('metrics', server, (it) => new Promise<void>((resolve) => it.close(() => resolve())));
