@@ -15,6 +15,8 @@ import { tcpProxy } from '../kit/tcp-proxy.ts';
 import { quiet, uniqueName } from './unique.ts';
 
 interface Jobs extends AsyncDisposable {
+  /** First part of every key; empty in memory. */
+  readonly prefix: string;
   readonly queue: JobQueue;
   readonly worker: JobWorker;
   /** Places a job past the producer's checks, as another release might. */
@@ -26,6 +28,7 @@ async function realJobs(): Promise<Jobs> {
   const queue = await connectJobQueue(options);
   const worker = await connectJobWorker(options);
   return {
+    prefix: options.prefix,
     queue,
     worker,
     async insert(name, id, payload) {
@@ -50,6 +53,7 @@ const kinds: Record<string, () => Promise<Jobs>> = {
     const fake = fakeJobs({ retryBaseMs: 10 });
     return {
       ...fake,
+      prefix: '',
       insert: async (name, id, payload) => fake.insert({ name, id, payload, queue: 'embedding' }),
       [Symbol.asyncDispose]: () => fake.queue.close(),
     };
@@ -385,6 +389,27 @@ describe('job queue: on the server', () => {
     const started = performance.now();
     await stop();
     expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  test('asking for a schedule again changes nothing, and puts back one that the server lost, in whole or in part', async () => {
+    await using at = await realJobs();
+    const redis = new Redis(servers().queueRedisUrl);
+    const keys = async (): Promise<string[]> => (await redis.keys(`${at.prefix}:maintenance:repeat:owed:*`)).toSorted();
+    const ask = (): Promise<void> =>
+      at.queue.schedule('owed', 60_000, { name: 'reconcile-owed-work', payload: { sinceS: 60 } });
+    await ask();
+    const first = await keys();
+    expect(first).toHaveLength(1);
+    await ask();
+    expect(await keys()).toEqual(first);
+    await redis.del(first);
+    await ask();
+    expect(await keys()).toHaveLength(1);
+    await redis.del(await redis.keys(`${at.prefix}:*`));
+    await ask();
+    expect(await keys()).toHaveLength(1);
+    expect((await at.queue.counts()).maintenance).toMatchObject({ failed: 0, active: 0 });
+    await redis.quit();
   });
 
   test('no more jobs begin in a period than the limit allows, whoever asks', async () => {

@@ -127,7 +127,7 @@ export async function startWorkers(
         log.warn({ err }, 'the erased could not be listed in the store; the schedule tries again'),
       );
   }
-  if (has('schedules')) await startSchedules(queue);
+  if (has('schedules')) lifecycle.add('schedules', await startSchedules(queue, log), (it) => it());
   if (has('fan-out')) {
     const consumer = fanOutConsumer({
       queue,

@@ -1,4 +1,5 @@
 /** Adds background jobs to BullMQ. */
+import { isDeepStrictEqual } from 'node:util';
 import { type JobRequest, jobs, type QueueName, queueNames, queues as settings } from '@novax/contracts/jobs';
 import type { JobQueue } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
@@ -73,7 +74,11 @@ export async function connectJobQueue(options: QueueConnectOptions): Promise<Job
     async schedule(key, everyMs, request) {
       const data = parsedPayload(request);
       const template = { name: request.name, data, opts: jobOptions(request.name, options.retryBaseMs) };
-      await redisCall(() => queueOf(jobs[request.name].queue).upsertJobScheduler(key, { every: everyMs }, template));
+      const queue = queueOf(jobs[request.name].queue);
+      await redisCall(async () => {
+        if (await isScheduled(queue, { key, everyMs, name: request.name, data })) return;
+        await queue.upsertJobScheduler(key, { every: everyMs }, template);
+      });
     },
     async counts() {
       const rows = await redisCall(() =>
@@ -107,6 +112,17 @@ export async function connectJobQueue(options: QueueConnectOptions): Promise<Job
       await closeRedis(redis);
     },
   };
+}
+
+/** Whether a schedule stands as wished and its next job is there: either can be lost with the server, and a schedule without a next job never runs again. */
+async function isScheduled(
+  queue: Queue,
+  wish: { readonly key: string; readonly everyMs: number; readonly name: string; readonly data: unknown },
+): Promise<boolean> {
+  const found = await queue.getJobScheduler(wish.key);
+  if (found?.next === undefined || found.every !== wish.everyMs || found.name !== wish.name) return false;
+  if (!isDeepStrictEqual(found.template?.data ?? {}, wish.data)) return false;
+  return (await queue.getJob(`repeat:${wish.key}:${found.next}`)) !== undefined;
 }
 
 /** A dead job stays in the failed set until its worker has recorded it, so `removeOnFail` is off. */

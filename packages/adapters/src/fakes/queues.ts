@@ -25,7 +25,7 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
   insert(job: { id: string; name: string; payload: unknown; queue: QueueName }): void;
 } {
   const held = new Map<string, HeldJob>();
-  const schedules = new Map<string, NodeJS.Timeout>();
+  const schedules = new Map<string, { readonly wish: string; readonly timer: NodeJS.Timeout }>();
   const wakes = new Set<() => void>();
   const wake = (): void => wakes.forEach((call) => call());
   const waiting = (name: QueueName): HeldJob[] =>
@@ -53,7 +53,9 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
     async schedule(key, everyMs, request) {
       const row = jobs[request.name];
       const payload = parsedPayload(request);
-      clearInterval(schedules.get(key));
+      const wish = JSON.stringify([everyMs, request.name, payload]);
+      if (schedules.get(key)?.wish === wish) return;
+      clearInterval(schedules.get(key)?.timer);
       let turn = 0;
       const place = (): void =>
         hold(
@@ -61,7 +63,7 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
           null,
         );
       place();
-      schedules.set(key, setInterval(place, everyMs));
+      schedules.set(key, { wish, timer: setInterval(place, everyMs) });
     },
     async counts() {
       const count = (name: QueueName, state: HeldJob['state']): number =>
@@ -88,7 +90,7 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
     },
     async ping() {},
     async close() {
-      for (const timer of schedules.values()) clearInterval(timer);
+      for (const { timer } of schedules.values()) clearInterval(timer);
       schedules.clear();
     },
   };
