@@ -46,6 +46,7 @@ const entries = [
   '[.-](worker|thread|main)[.]ts$',
   '[.]test[.]ts$',
   '^tests/(global-setup|reporter|run)[.]ts$',
+  '^tests/kit/faults/[^/]+-main[.]ts$',
   '^(bench|bin)/',
 ];
 

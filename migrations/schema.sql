@@ -1009,6 +1009,8 @@ create table public.documents (
   version integer default 1 not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  indexed_version integer,
+  indexed_at timestamp with time zone,
   constraint documents_pkey PRIMARY KEY (id),
   constraint fk_documents_author FOREIGN KEY (author_id) REFERENCES public.users(id),
   constraint fk_documents_editor FOREIGN KEY (editor_id) REFERENCES public.users(id),
@@ -1063,6 +1065,10 @@ grant select (version) on public.documents to ai_agent_role;
 grant update (version) on public.documents to novax_api;
 grant select (created_at) on public.documents to ai_agent_role;
 grant select (updated_at) on public.documents to ai_agent_role;
+comment on column public.documents.indexed_version is 'Version that the full-text engine has taken in or removed; null when it was told of none. Set it to null to have the document indexed again. No index holds it: its writes stay on their page.';
+grant update (indexed_version) on public.documents to novax_worker;
+comment on column public.documents.indexed_at is 'When the engine last confirmed a version. Such a change touches neither updated_at nor version.';
+grant update (indexed_at) on public.documents to novax_worker;
 CREATE INDEX idx_documents_author_id ON public.documents USING btree (author_id);
 CREATE INDEX idx_documents_editor_id ON public.documents USING btree (editor_id);
 CREATE UNIQUE INDEX idx_documents_org_id_id ON public.documents USING btree (org_id, id);
@@ -3906,27 +3912,30 @@ alter function private.organization_ids() owner to novax_definer;
 comment on function private.organization_ids() is 'For schedules that visit every organization, one at a time, with app.current_org_id set.';
 grant execute on function private.organization_ids() to novax_worker;
 
-CREATE OR REPLACE FUNCTION private.owed_documents(p_model_id smallint, p_since interval, p_limit integer)
+CREATE OR REPLACE FUNCTION private.owed_documents(p_model_id smallint, p_indexed boolean, p_since interval, p_limit integer)
  RETURNS TABLE(job character varying, org_id uuid, document_id uuid, fingerprint character varying)
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-  select work.job, d.org_id, d.id, left(encode(d.content_hash, 'hex'), 32)
+  select work.job, d.org_id, d.id,
+    case work.job when 'index-document' then d.version::varchar else left(encode(d.content_hash, 'hex'), 32) end
   from public.documents d
   join public.projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'
   join public.organizations o on o.id = d.org_id and o.status <> 'deleted'
-  cross join (values ('embed-document'::varchar), ('summarize-document'::varchar)) work (job)
-  where d.status in ('draft', 'active') and d.content_hash is not null
-    -- Younger ones are on their way through the event stream.
-    and d.updated_at < now() - interval '30 seconds'
+  cross join (values ('embed-document'::varchar), ('summarize-document'::varchar), ('index-document'::varchar)) work (job)
+  -- Younger ones are on their way through the event stream.
+  where d.updated_at < now() - interval '30 seconds'
     and (p_since is null or d.updated_at > now() - p_since)
     and case work.job
-      when 'embed-document' then not exists (
+      -- What was archived or deleted is owed its removal.
+      when 'index-document' then p_indexed and d.indexed_version is distinct from d.version
+      when 'embed-document' then d.status in ('draft', 'active') and d.content_hash is not null and not exists (
         select from public.ai_embeddings e
         where e.org_id = d.org_id and e.document_id = d.id and e.model_id = p_model_id and e.chunk_no = 0 and e.content_hash = d.content_hash
       )
-      else d.ai_metadata ->> 'summary_of' is distinct from encode(d.content_hash, 'hex')
+      else d.status in ('draft', 'active') and d.content_hash is not null
+        and d.ai_metadata ->> 'summary_of' is distinct from encode(d.content_hash, 'hex')
     end
     -- What failed for good waits for a person.
     and not exists (
@@ -3936,9 +3945,9 @@ AS $function$
   order by d.updated_at
   limit p_limit
 $function$;
-alter function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) owner to novax_definer;
-comment on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) is 'Documents whose present text has no vectors of the model, or no summary, oldest first; p_since looks only at those changed that recently, null at all.';
-grant execute on function private.owed_documents(p_model_id smallint, p_since interval, p_limit integer) to novax_worker;
+alter function private.owed_documents(p_model_id smallint, p_indexed boolean, p_since interval, p_limit integer) owner to novax_definer;
+comment on function private.owed_documents(p_model_id smallint, p_indexed boolean, p_since interval, p_limit integer) is 'Documents whose present text has no vectors of the model, or no summary, or (with p_indexed) whose present version the full-text engine has not confirmed; oldest first; p_since looks only at those changed that recently, null at all.';
+grant execute on function private.owed_documents(p_model_id smallint, p_indexed boolean, p_since interval, p_limit integer) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.person_keys_of(p_user_ids uuid[])
  RETURNS TABLE(user_id uuid, wrapped_key bytea, key_id character varying)

@@ -10,10 +10,13 @@ import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../kit/eventually.ts';
 import { servers } from '../kit/servers.ts';
+import { faultProxy } from '../kit/faults/proxy.ts';
 import { tcpProxy } from '../kit/tcp-proxy.ts';
 import { quiet, uniqueName } from './unique.ts';
 
 interface Jobs extends AsyncDisposable {
+  /** First part of every key; empty in memory. */
+  readonly prefix: string;
   readonly queue: JobQueue;
   readonly worker: JobWorker;
   /** Places a job past the producer's checks, as another release might. */
@@ -25,6 +28,7 @@ async function realJobs(): Promise<Jobs> {
   const queue = await connectJobQueue(options);
   const worker = await connectJobWorker(options);
   return {
+    prefix: options.prefix,
     queue,
     worker,
     async insert(name, id, payload) {
@@ -49,6 +53,7 @@ const kinds: Record<string, () => Promise<Jobs>> = {
     const fake = fakeJobs({ retryBaseMs: 10 });
     return {
       ...fake,
+      prefix: '',
       insert: async (name, id, payload) => fake.insert({ name, id, payload, queue: 'embedding' }),
       [Symbol.asyncDispose]: () => fake.queue.close(),
     };
@@ -56,11 +61,11 @@ const kinds: Record<string, () => Promise<Jobs>> = {
   valkey: realJobs,
 };
 
-function embed(id = uniqueName()): JobRequest & { name: 'embed-document' } {
+function embed(id = uniqueName(), organizationId: string = randomUUID()): JobRequest & { name: 'embed-document' } {
   return {
     name: 'embed-document',
     id,
-    payload: { organizationId: randomUUID(), documentId: randomUUID(), event: null },
+    payload: { organizationId, documentId: randomUUID(), event: null },
   };
 }
 
@@ -257,6 +262,65 @@ describe.each(Object.entries(kinds))('job queue: %s', (_, make) => {
     await stop();
   });
 
+  test('organizations take turns, and the jobs of each keep their order', async () => {
+    await using at = await make();
+    const [whale, minnow, other] = [randomUUID(), randomUUID(), randomUUID()];
+    const line = (organizationId: string, letter: string, count: number): JobRequest[] =>
+      Array.from({ length: count }, (_, n) => embed(`${letter}${n}`, organizationId));
+    await at.queue.add(line(whale, 'w', 20));
+    await at.queue.add(line(minnow, 'm', 3));
+    await at.queue.add(line(other, 'o', 2));
+    // What is there already does not cost its organization another turn.
+    await at.queue.add(line(minnow, 'm', 3));
+    await at.queue.add([embed('m3', minnow)]);
+    const seen: string[] = [];
+    const stop = await at.worker.run({
+      queue: 'embedding',
+      concurrency: 1,
+      handle: async ({ id }) => void seen.push(id),
+      onDead: noDead,
+    });
+    await eventually(() => expect(seen).toHaveLength(26));
+    await stop();
+    expect(seen.slice(0, 10)).toEqual(['w0', 'm0', 'o0', 'w1', 'm1', 'o1', 'w2', 'm2', 'w3', 'm3']);
+    expect(seen.filter((id) => id.startsWith('w'))).toEqual(line(whale, 'w', 20).map(({ id }) => id));
+  });
+
+  test('a try that takes longer than it may has failed, and another is made', async () => {
+    await using at = await make();
+    const gate = Promise.withResolvers<void>();
+    const attempts: number[] = [];
+    const stop = await at.worker.run({
+      queue: 'embedding',
+      concurrency: 1,
+      timeLimitMs: 50,
+      handle: async ({ attempt }) => {
+        attempts.push(attempt);
+        if (attempt === 1) await gate.promise;
+      },
+      onDead: noDead,
+    });
+    await at.queue.add([embed()]);
+    await eventually(() => expect(attempts).toEqual([1, 2]));
+    gate.resolve();
+    await stop();
+  });
+
+  test('the age of a queue is that of its oldest waiting job', async () => {
+    await using at = await make();
+    expect((await at.queue.ages()).embedding).toEqual({ oldestMs: 0, held: false });
+    await at.queue.add([embed()]);
+    await eventually(async () => expect((await at.queue.ages()).embedding.oldestMs).toBeGreaterThan(20));
+    const stop = await at.worker.run({
+      queue: 'embedding',
+      concurrency: 1,
+      handle: async () => undefined,
+      onDead: noDead,
+    });
+    await eventually(async () => expect((await at.queue.ages()).embedding.oldestMs).toBe(0));
+    await stop();
+  });
+
   test('the queue answers pings', async () => {
     await using at = await make();
     await at.queue.ping();
@@ -325,6 +389,82 @@ describe('job queue: on the server', () => {
     const started = performance.now();
     await stop();
     expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  test('asking for a schedule again changes nothing, and puts back one that the server lost, in whole or in part', async () => {
+    await using at = await realJobs();
+    const redis = new Redis(servers().queueRedisUrl);
+    const keys = async (): Promise<string[]> => (await redis.keys(`${at.prefix}:maintenance:repeat:owed:*`)).toSorted();
+    const ask = (): Promise<void> =>
+      at.queue.schedule('owed', 60_000, { name: 'reconcile-owed-work', payload: { sinceS: 60 } });
+    await ask();
+    const first = await keys();
+    expect(first).toHaveLength(1);
+    await ask();
+    expect(await keys()).toEqual(first);
+    await redis.del(first);
+    await ask();
+    expect(await keys()).toHaveLength(1);
+    await redis.del(await redis.keys(`${at.prefix}:*`));
+    await ask();
+    expect(await keys()).toHaveLength(1);
+    expect((await at.queue.counts()).maintenance).toMatchObject({ failed: 0, active: 0 });
+    await redis.quit();
+  });
+
+  test('no more jobs begin in a period than the limit allows, whoever asks', async () => {
+    await using at = await realJobs();
+    const begun: number[] = [];
+    const run = {
+      queue: 'embedding',
+      concurrency: 10,
+      limit: { max: 5, perMs: 400 },
+      handle: async () => void begun.push(performance.now()),
+      onDead: noDead,
+    } as const;
+    await at.queue.add(Array.from({ length: 15 }, () => embed()));
+    const stops = [await at.worker.run(run), await at.worker.run(run)];
+    await eventually(() => expect(begun).toHaveLength(5));
+    expect(await at.queue.ages()).toMatchObject({ embedding: { held: true } });
+    await eventually(() => expect(begun).toHaveLength(15));
+    for (const stop of stops) await stop();
+    expect((begun[14] ?? 0) - (begun[0] ?? 0)).toBeGreaterThan(700);
+  });
+
+  test('a worker whose connections hang takes jobs again once it is restarted, and finishes what it had in hand', async () => {
+    await using proxy = await faultProxy(servers().queueRedisUrl);
+    const prefix = uniqueName();
+    const queue = await connectJobQueue({ url: servers().queueRedisUrl, log: quiet, prefix });
+    const worker = await connectJobWorker({ url: proxy.url, log: quiet, prefix });
+    const gate = Promise.withResolvers<void>();
+    const seen: string[] = [];
+    const stop = await worker.run({
+      queue: 'embedding',
+      concurrency: 2,
+      handle: async ({ id }) => {
+        seen.push(id);
+        if (id === 'slow') await gate.promise;
+      },
+      onDead: noDead,
+    });
+    await queue.add([embed('slow')]);
+    await eventually(() => expect(seen).toEqual(['slow']));
+    proxy.poison({ type: 'timeout', timeoutMs: 0 });
+    await queue.add([embed('lost')]);
+    await eventually(() => expect(worker.idleMs('embedding')).toBeGreaterThan(300));
+    expect(seen).toEqual(['slow']);
+    proxy.mend();
+    await worker.restart('embedding');
+    // What the old connections swallowed comes back when its lock ends; what is added now is taken at once.
+    await queue.add([embed('new')]);
+    await eventually(() => expect(seen).toContain('new'));
+    gate.resolve();
+    await eventually(async () =>
+      expect((await queue.counts()).embedding).toMatchObject({ active: expect.toSatisfy((n) => n <= 1), failed: 0 }),
+    );
+    await stop();
+    expect(seen.filter((id) => id === 'slow')).toHaveLength(1);
+    await queue.close();
   });
 
   test('a worker whose server was lost goes on when it is back', async () => {

@@ -1,7 +1,9 @@
 /** What crashes, lost servers and races do not do to the work that events owe. */
 import { owedDocuments } from '@novax/db/queries/upkeep';
+import { fakeSearchEngine } from '@novax/adapters/fakes/search-engine';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
-import type { Embedder, Summarizer } from '@novax/domain/ports';
+import { indexDocument } from '@novax/domain/documents/index-document';
+import type { Embedder, SearchEngine, Summarizer } from '@novax/domain/ports';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { reconcile } from '../../apps/workers/src/jobs/run-job.ts';
 import { eventually } from '../kit/eventually.ts';
@@ -199,7 +201,7 @@ test('documents of a deleted project owe nothing, those of a living one do', { t
       `alter table documents disable trigger user; update documents set updated_at = now() - interval '1 hour'; alter table documents enable trigger user`,
     );
     await using work = await flow.workbench();
-    const owed = await owedDocuments(work.db, { modelId: work.modelId, sinceS: null, limit: 100 });
+    const owed = await owedDocuments(work.db, { modelId: work.modelId, indexed: false, sinceS: null, limit: 100 });
     expect(owed.filter(({ document_id }) => document_id === living.id)).toHaveLength(2);
     expect(owed.filter(({ document_id }) => document_id === ended.id)).toEqual([]);
   } finally {
@@ -207,11 +209,68 @@ test('documents of a deleted project owe nothing, those of a living one do', { t
   }
 });
 
+test(
+  'a lost index-document job comes back, and what the engine confirmed is owed no more',
+  { timeout: 60_000 },
+  async () => {
+    await flow.quiescent();
+    const { client } = flow.actors.member;
+    const { id } = await makeDocument(client, { projectId: flow.projectId, title: 'Platypus', content: 'First.' });
+    await flow.settled(id);
+    // This installation's workers have no engine, so that no index-document job was ever made: as if each had been lost.
+    await using work = await flow.workbench();
+    const engine = fakeSearchEngine();
+    const parts = { ...work, searchEngine: engine };
+    const organizationId = flow.actors.organizationId;
+    const job = { organizationId, documentId: id, event: null };
+    const debts = async (): Promise<string[]> => {
+      await flow.admin.query(
+        `alter table documents disable trigger user; update documents set updated_at = now() - interval '1 hour' where id = '${id}'; alter table documents enable trigger user`,
+      );
+      const owed = await owedDocuments(work.db, { modelId: work.modelId, indexed: true, sinceS: null, limit: 500 });
+      return owed
+        .filter(({ document_id }) => document_id === id)
+        .map(({ job: name, fingerprint }) => `${name} ${fingerprint}`);
+    };
+    const hits = async (): Promise<readonly unknown[]> =>
+      engine.query({ organizationId, projectId: null, q: 'platypus', limit: 5 });
+
+    expect(await debts()).toEqual(['index-document 1']);
+    expect(await indexDocument(parts, job)).toBe('indexed');
+    expect(await debts()).toEqual([]);
+    await client.documents.update.mutate({ id, version: 1, content: 'Second.' });
+    await flow.settled(id);
+    expect(await debts()).toEqual(['index-document 2']);
+
+    // A change that overtakes the engine's write leaves the newest text in the engine, whichever write comes last.
+    let turn = 0;
+    const overtaken: SearchEngine = {
+      ...engine,
+      async upsert(documents) {
+        turn += 1;
+        if (turn === 1)
+          await client.documents.update.mutate({ id, version: 2, title: 'Platypus again', content: 'Third.' });
+        await engine.upsert(documents);
+      },
+    };
+    expect(await indexDocument({ ...parts, searchEngine: overtaken }, job)).toBe('indexed');
+    expect(await hits()).toMatchObject([{ id, snippet: 'Third.' }]);
+    await flow.settled(id);
+    expect(await debts()).toEqual([]);
+
+    await client.documents.delete.mutate({ id });
+    expect(await debts()).toEqual(['index-document 4']);
+    expect(await indexDocument(parts, job)).toBe('removed');
+    expect(await hits()).toEqual([]);
+    expect(await debts()).toEqual([]);
+  },
+);
+
 test('the search for debts finds none when everything is done', { timeout: 60_000 }, async () => {
   await flow.quiescent();
   await flow.admin.query(
     `alter table documents disable trigger user; update documents set updated_at = now() - interval '1 hour'; alter table documents enable trigger user`,
   );
   await using work = await flow.workbench();
-  expect(await reconcile({ ...work, queue: flow.queue, log: quiet }, null)).toBe(0);
+  expect(await reconcile({ ...work, searchEngine: null, queue: flow.queue, log: quiet }, null)).toBe(0);
 });

@@ -81,6 +81,8 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     DATABASE_WORKER_URL: database.url('novax_worker'),
     DATABASE_POOL_MAX: 6,
     QUEUE_PREFIX: namespace,
+    QUEUE_LIMITS: {},
+    JOB_LOCK_MS: 30_000,
     LANGUAGE_MODEL_PROVIDER: 'local',
     WORKER_ROLES: [...workerRoles],
     SHUTDOWN_DEADLINE_MS: 20_000,

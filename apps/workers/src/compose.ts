@@ -5,10 +5,11 @@ import { connectBus } from '@novax/adapters/bus';
 import { createMailer } from '@novax/adapters/mailer';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { connectJobWorker } from '@novax/adapters/job-worker';
+import { boardPath, connectQueueBoard } from '@novax/adapters/queue-board';
 import { connectJobQueue } from '@novax/adapters/queues';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
 import { createSummarizer } from '@novax/adapters/summarizer';
-import { queueNames, type QueueName } from '@novax/contracts/jobs';
+import { queueNames } from '@novax/contracts/jobs';
 import { assertBoundByPolicies } from '@novax/db/powerless';
 import { ensureEmbeddingModel, keepDeadLetter } from '@novax/db/queries/upkeep';
 import { openDatabase } from '@novax/db/tx';
@@ -22,20 +23,13 @@ import { startDeadLetters } from './dead-letters.ts';
 import type { WorkersEnv } from './env.ts';
 import { fanOutConsumer } from './fan-out.ts';
 import { reconcile, runJob } from './jobs/run-job.ts';
+import { queueSettings } from './queue-limits.ts';
 import { startMail } from './mail.ts';
 import { startRelay } from './relay.ts';
 import { startSchedules } from './schedules.ts';
 import { startSeals } from './seals.ts';
+import { startWatchdog } from './watchdog.ts';
 
-/** Jobs of each queue that run at once in this process; embedding is bound by one core. */
-const concurrency: Readonly<Record<QueueName, number>> = {
-  'embedding': 4,
-  'indexing': 4,
-  'view-refresh': 1,
-  'notification': 8,
-  'webhook': 8,
-  'maintenance': 1,
-};
 const reportEveryMs = 5_000;
 
 /** Starts the roles the settings name. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
@@ -98,20 +92,25 @@ export async function startWorkers(
       provider: env.EMBEDDING_PROVIDER,
       dims: embedder.dims,
     });
-    const jobWorker = await connectJobWorker({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, log });
+    const jobServer = { url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, lockMs: env.JOB_LOCK_MS, log };
+    const jobWorker = await connectJobWorker(jobServer);
     const blobs = createFileStore(env);
     if (blobs === null)
       log.warn(
         'no STORAGE_DIR: a restore will not know who was erased since its backup, for nothing outside the database does',
       );
     const anchors = createAnchorStore(env);
-    const eventRetentionDays = env.EVENT_RETENTION_DAYS ?? 30;
+const eventRetentionDays = env.EVENT_RETENTION_DAYS ?? 30;
     const kept = { signer, anchors, eventRetentionDays };
     const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, ...kept, metrics, log };
+    // All at once: a queue that waits for another one's jobs would go on taking its own.
+    const stops = lifecycle.add('jobs', new Array<() => Promise<void>>(), async (all) => {
+      await Promise.all(all.map((stop) => stop()));
+    });
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,
-        concurrency: concurrency[name],
+        ...queueSettings(name, env.QUEUE_LIMITS),
         async handle(job) {
           const end = metrics.jobDuration.startTimer({ queue: name });
           try {
@@ -132,15 +131,16 @@ export async function startWorkers(
             attempts: job.attempts,
           }),
       });
-      lifecycle.add(`${name} jobs`, stop, (it) => it());
+      stops.push(stop);
     }
+    lifecycle.add('watchdog', startWatchdog({ queue, worker: jobWorker, metrics, log }), (it) => it());
     await reconcile(jobParts, null);
     if (blobs !== null)
       await recordErasures({ db, blobs }).catch((err: unknown) =>
         log.warn({ err }, 'the erased could not be listed in the store; the schedule tries again'),
       );
   }
-  if (has('schedules')) await startSchedules(queue);
+  if (has('schedules')) lifecycle.add('schedules', await startSchedules(queue, log), (it) => it());
   if (has('fan-out')) {
     const consumer = fanOutConsumer({
       queue,
@@ -185,7 +185,17 @@ export async function startWorkers(
   }
   if (has('seals')) lifecycle.add('seals', startSeals({ db, bus, signer, log, metrics }), (it) => it());
 
-  const server = createMetricsServer({ metrics, ready });
+  const token = env.OPERATOR_TOKEN;
+  const board =
+    token === undefined
+      ? undefined
+      : lifecycle.add(
+          'queue board',
+          await connectQueueBoard({ url: env.QUEUE_REDIS_URL, prefix: env.QUEUE_PREFIX, token, log }),
+          (it) => it.close(),
+        );
+  const page = board && { path: boardPath, handle: board.handle };
+  const server = createMetricsServer({ metrics, ready, page });
   server.listen(env.METRICS_PORT, env.HOST);
   await once(server, 'listening');
   lifecycle.add('metrics', server, (it) => new Promise<void>((resolve) => it.close(() => resolve())));

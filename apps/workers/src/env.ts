@@ -3,6 +3,7 @@ import { anchorStoreSettings } from '@novax/adapters/blobs';
 import { crashSchema, portSchema, readEnv } from '@novax/runtime/env';
 import { signingKeysSchema } from '@novax/runtime/signing';
 import { z } from 'zod';
+import { queueLimitsSchema } from './queue-limits.ts';
 import { workerRoles } from './roles.ts';
 
 const schema = z.object({
@@ -17,6 +18,12 @@ const schema = z.object({
     .string()
     .regex(/^[A-Za-z0-9_-]{1,32}$/)
     .optional(),
+  /** How queues run where it differs from their rows, as JSON: `{"embedding":{"concurrency":2,"max":60,"perMs":60000}}`. */
+  QUEUE_LIMITS: queueLimitsSchema,
+  /** Milliseconds after which a job is taken from a worker that gives no sign of life. */
+  JOB_LOCK_MS: z.coerce.number().int().min(500).default(30_000),
+  /** Opens the queues' page on the metrics port to who sends it, as a bearer token or as the password; no page when absent. */
+  OPERATOR_TOKEN: z.string().min(24).optional(),
   NATS_URL: z.url(),
   /** First part of every subject and stream, for several installations on one NATS; none when absent. */
   NATS_NAMESPACE: z

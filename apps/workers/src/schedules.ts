@@ -1,6 +1,7 @@
-/** What runs by the clock. The schedules live in Redis and are put there at every start, so that losing Redis loses none. */
+/** What runs by the clock. The schedules live in Redis and are put back there whenever they are missing, so that losing Redis loses none. */
 import type { JobRequest } from '@novax/contracts/jobs';
 import type { JobQueue } from '@novax/domain/ports';
+import type { Logger } from '@novax/runtime/log';
 
 const minuteMs = 60_000;
 const dayS = 24 * 60 * 60;
@@ -17,12 +18,31 @@ export const schedules: readonly Schedule[] = [
   { key: 'prune-partitions', everyMs: 24 * 60 * minuteMs, request: { name: 'prune-partitions', payload: {} } },
   { key: 'record-erasures', everyMs: minuteMs, request: { name: 'record-erasures', payload: {} } },
   { key: 'anchor-audit', everyMs: 60 * minuteMs, request: { name: 'anchor-audit', payload: {} } },
-  // What changed lately is looked at often and by index, everything now and then.
-  { key: 'reconcile-recent', everyMs: minuteMs, request: { name: 'reconcile-owed-work', payload: { sinceS: dayS } } },
+  // What changed lately is looked at often and by index, everything now and then. With the half minute that the stream is given, and the
+  // `repairMs` until lost schedules are back, a lost job returns within a minute.
+  {
+    key: 'reconcile-recent',
+    everyMs: minuteMs / 3,
+    request: { name: 'reconcile-owed-work', payload: { sinceS: dayS } },
+  },
   { key: 'reconcile-all', everyMs: 15 * minuteMs, request: { name: 'reconcile-owed-work', payload: { sinceS: null } } },
 ];
 
-/** Puts every schedule in place; repeating it changes nothing. */
-export async function startSchedules(queue: JobQueue): Promise<void> {
-  for (const { key, everyMs, request } of schedules) await queue.schedule(key, everyMs, request);
+/** Milliseconds between looks for lost schedules. */
+const repairMs = 5000;
+
+/** Puts every schedule in place, and back when it is lost, until the answer is called. Throws DEPENDENCY_UNAVAILABLE at the start only. */
+export async function startSchedules(queue: JobQueue, log: Logger): Promise<() => Promise<void>> {
+  const place = async (): Promise<void> => {
+    for (const { key, everyMs, request } of schedules) await queue.schedule(key, everyMs, request);
+  };
+  await place();
+  let placing = Promise.resolve();
+  const timer = setInterval(() => {
+    placing = placing.then(place).catch((err: unknown) => log.debug({ err }, 'schedules could not be looked at'));
+  }, repairMs);
+  return async () => {
+    clearInterval(timer);
+    await placing;
+  };
 }

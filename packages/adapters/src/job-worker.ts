@@ -1,7 +1,10 @@
 /** Takes background jobs from BullMQ. */
+import { once } from 'node:events';
+import type { QueueName } from '@novax/contracts/jobs';
 import type { JobWorker } from '@novax/domain/ports';
 import { pause } from '@novax/runtime/clock';
 import type { Logger } from '@novax/runtime/log';
+import { within } from '@novax/runtime/timed';
 import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { pickUp } from './job-pickup.ts';
@@ -12,6 +15,11 @@ import { throttled } from './throttled.ts';
 export interface WorkerConnectOptions extends QueueConnectOptions {
   /** Milliseconds between searches for dead jobs that nobody recorded, because a worker died or its recorder failed. */
   readonly sweepEveryMs?: number;
+  /**
+   * Milliseconds a job stays its worker's without a sign of life; the worker gives one twice in that time. A job whose process died is taken
+   * again after that long at least, twice that at most.
+   */
+  readonly lockMs?: number | undefined;
 }
 
 type RunOptions = Parameters<JobWorker['run']>[0];
@@ -21,6 +29,8 @@ const burialMs = 60_000;
 const sweepBatch = 100;
 /** A job that loses its process this often is dead: as many tries as most jobs have. */
 const stallsMax = 5;
+/** Milliseconds that a worker which is being replaced waits for its new connections. */
+const reconnectMs = 5000;
 
 /** Checks the server once and answers a worker. Throws DEPENDENCY_UNAVAILABLE, or INTERNAL when the server could evict jobs. */
 export async function connectJobWorker(options: WorkerConnectOptions): Promise<JobWorker> {
@@ -35,12 +45,75 @@ export async function connectJobWorker(options: WorkerConnectOptions): Promise<J
   } finally {
     await closeRedis(probe);
   }
-  return { run: (run) => runWorker(options, run) };
+  const running = new Map<QueueName, Running>();
+  return {
+    async run(run) {
+      const started = await runWorker(options, run);
+      running.set(run.queue, started);
+      return () => started.stop();
+    },
+    idleMs: (queue) => running.get(queue)?.idleMs() ?? 0,
+    restart: async (queue) => running.get(queue)?.restart(),
+  };
 }
 
-async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promise<() => Promise<void>> {
+interface Running {
+  stop(): Promise<void>;
+  restart(): Promise<void>;
+  idleMs(): number;
+}
+
+async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promise<Running> {
+  const hand = { jobs: 0, since: performance.now() };
+  const counted: RunOptions = {
+    ...run,
+    async handle(job) {
+      hand.jobs += 1;
+      hand.since = performance.now();
+      try {
+        // What goes on after its time is no longer in hand: it must not keep the line waiting.
+        await (run.timeLimitMs === undefined ? run.handle(job) : within(run.timeLimitMs, run.handle(job)));
+      } finally {
+        hand.jobs -= 1;
+        hand.since = performance.now();
+      }
+    },
+  };
+  let current = await openWorker(options, counted);
+  let stopped = false;
+  const replaced = new Set<Promise<void>>();
+  return {
+    idleMs: () => (hand.jobs >= run.concurrency ? 0 : performance.now() - hand.since),
+    async restart() {
+      if (stopped) return;
+      const old = current;
+      current = await openWorker(options, counted);
+      hand.since = performance.now();
+      // Its connections may hang: new ones carry what its jobs in hand still have to say.
+      const ending = old
+        .reconnect()
+        .then(() => old.close())
+        .finally(() => replaced.delete(ending));
+      replaced.add(ending);
+    },
+    async stop() {
+      stopped = true;
+      await Promise.all([current.close(), ...replaced]);
+    },
+  };
+}
+
+interface OpenWorker {
+  close(): Promise<void>;
+  /** Resolves when every connection was made anew, or after `reconnectMs`. */
+  reconnect(): Promise<void>;
+}
+
+/** A worker of the library with connections of its own, already taking jobs. */
+async function openWorker(options: WorkerConnectOptions, run: RunOptions): Promise<OpenWorker> {
   const log = options.log.child({ queue: run.queue });
   const prefix = options.prefix ?? defaultPrefix;
+  const lockMs = options.lockMs ?? 30_000;
   let stopping = false;
   const redis = await connectRedis({
     url: options.url,
@@ -59,6 +132,9 @@ async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promis
     connection: redis,
     prefix,
     concurrency: run.concurrency,
+    ...(run.limit ? { limiter: { max: run.limit.max, duration: run.limit.perMs } } : {}),
+    lockDuration: lockMs,
+    stalledInterval: lockMs,
     maxStalledCount: stallsMax,
     // After a lost connection the library waits 15 s by default, and a wake-up lost with it costs one such poll.
     runRetryDelay: 500,
@@ -78,17 +154,24 @@ async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promis
   await Promise.all([queue.waitUntilReady(), worker.waitUntilReady()]);
   worker.run().catch(warn);
 
-  return async () => {
-    stopping = true;
-    await Promise.all(connections.map(settledRedis));
-    // From here on no job is taken.
-    const closing = worker.close();
-    if (!(await answers(redis))) for (const connection of connections) connection.disconnect();
-    await stopSweeping();
-    await closing;
-    await Promise.all(burials);
-    await queue.close();
-    await closeRedis(redis);
+  return {
+    async close() {
+      stopping = true;
+      await Promise.all(connections.map(settledRedis));
+      // From here on no job is taken.
+      const closing = worker.close();
+      if (!(await answers(redis))) for (const connection of connections) connection.disconnect();
+      await stopSweeping();
+      await closing;
+      await Promise.all(burials);
+      await queue.close();
+      await closeRedis(redis);
+    },
+    async reconnect() {
+      const ready = connections.map((connection) => once(connection, 'ready').catch(() => undefined));
+      for (const connection of connections) connection.disconnect(true);
+      await Promise.race([Promise.all(ready), pause(reconnectMs)]);
+    },
   };
 }
 

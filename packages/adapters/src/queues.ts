@@ -1,9 +1,12 @@
 /** Adds background jobs to BullMQ. */
-import { type JobRequest, jobs, type QueueName, queueNames } from '@novax/contracts/jobs';
+import { isDeepStrictEqual } from 'node:util';
+import { type JobRequest, jobs, type QueueName, queueNames, queues as settings } from '@novax/contracts/jobs';
 import type { JobQueue } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import { type JobsOptions, Queue } from 'bullmq';
+import { turnsFor } from './fair-lanes.ts';
+import { queueAge } from './queue-ages.ts';
 import { assertPolicy, closeRedis, connectRedis, redisCall } from './redis.ts';
 import { throttled } from './throttled.ts';
 
@@ -12,11 +15,13 @@ export interface QueueConnectOptions {
   readonly log: Logger;
   /** First part of every key; tests choose their own. */
   readonly prefix?: string | undefined;
-  /** Milliseconds before the second try of a failed job; doubles each time, with jitter. */
+  /** In place of what the queue's row says. */
   readonly retryBaseMs?: number;
 }
 
 export const defaultPrefix = 'novax';
+/** Jobs sent to the server at once: a flood must not become one command of many megabytes. */
+const batchMax = 500;
 
 /**
  * Connects a producer. Every call ends within seconds: with the server away it throws DEPENDENCY_UNAVAILABLE.
@@ -32,9 +37,10 @@ export async function connectJobQueue(options: QueueConnectOptions): Promise<Job
     await closeRedis(redis);
     throw thrown;
   }
+  const prefix = options.prefix ?? defaultPrefix;
   const queues = new Map<QueueName, Queue>();
   for (const name of queueNames) {
-    const queue = new Queue(name, { connection: redis, prefix: options.prefix ?? defaultPrefix });
+    const queue = new Queue(name, { connection: redis, prefix });
     queue.on('error', warn);
     queues.set(name, queue);
   }
@@ -55,13 +61,24 @@ export async function connectJobQueue(options: QueueConnectOptions): Promise<Job
           data: parsedPayload(request),
           opts: { ...jobOptions(request.name, options.retryBaseMs), jobId: request.id },
         }));
-        await redisCall(() => queueOf(name).addBulk(bulk));
+        for (let from = 0; from < bulk.length; from += batchMax) {
+          const batch = bulk.slice(from, from + batchMax);
+          await redisCall(async () => {
+            const turns = await turnsFor(redis, `${prefix}:${name}`, group.slice(from, from + batchMax));
+            const inTurn = batch.map((job, at) => ({ ...job, opts: { ...job.opts, priority: turns[at] ?? 0 } }));
+            await queueOf(name).addBulk(inTurn);
+          });
+        }
       }
     },
     async schedule(key, everyMs, request) {
       const data = parsedPayload(request);
       const template = { name: request.name, data, opts: jobOptions(request.name, options.retryBaseMs) };
-      await redisCall(() => queueOf(jobs[request.name].queue).upsertJobScheduler(key, { every: everyMs }, template));
+      const queue = queueOf(jobs[request.name].queue);
+      await redisCall(async () => {
+        if (await isScheduled(queue, { key, everyMs, name: request.name, data })) return;
+        await queue.upsertJobScheduler(key, { every: everyMs }, template);
+      });
     },
     async counts() {
       const rows = await redisCall(() =>
@@ -79,6 +96,13 @@ export async function connectJobQueue(options: QueueConnectOptions): Promise<Job
       // One row per queue name, so every key of the record is there.
       return Object.fromEntries(rows) as Awaited<ReturnType<JobQueue['counts']>>;
     },
+    async ages() {
+      const rows = await redisCall(() =>
+        Promise.all(queueNames.map(async (name) => [name, await queueAge(redis, `${prefix}:${name}`)] as const)),
+      );
+      // One row per queue name, so every key of the record is there.
+      return Object.fromEntries(rows) as Awaited<ReturnType<JobQueue['ages']>>;
+    },
     async ping() {
       await redisCall(() => redis.ping());
       await assertPolicy(redis, 'noeviction');
@@ -90,11 +114,23 @@ export async function connectJobQueue(options: QueueConnectOptions): Promise<Job
   };
 }
 
+/** Whether a schedule stands as wished and its next job is there: either can be lost with the server, and a schedule without a next job never runs again. */
+async function isScheduled(
+  queue: Queue,
+  wish: { readonly key: string; readonly everyMs: number; readonly name: string; readonly data: unknown },
+): Promise<boolean> {
+  const found = await queue.getJobScheduler(wish.key);
+  if (found?.next === undefined || found.every !== wish.everyMs || found.name !== wish.name) return false;
+  if (!isDeepStrictEqual(found.template?.data ?? {}, wish.data)) return false;
+  return (await queue.getJob(`repeat:${wish.key}:${found.next}`)) !== undefined;
+}
+
 /** A dead job stays in the failed set until its worker has recorded it, so `removeOnFail` is off. */
-function jobOptions(name: JobRequest['name'], retryBaseMs = 1000): JobsOptions {
+function jobOptions(name: JobRequest['name'], retryBaseMs?: number): JobsOptions {
+  const { queue, attempts } = jobs[name];
   return {
-    attempts: jobs[name].attempts,
-    backoff: { type: 'exponential', delay: retryBaseMs, jitter: 0.5 },
+    attempts,
+    backoff: { type: 'exponential', delay: retryBaseMs ?? settings[queue].retryBaseMs, jitter: 0.5 },
     removeOnComplete: true,
     removeOnFail: false,
   };

@@ -1,10 +1,36 @@
-/** Every background job: its queue, how often it may be tried, and its payload. Payloads change only by addition and are parsed at both ends. */
+/** Every queue with how its jobs run, and every background job: its queue, how often it may be tried, and its payload. Payloads change only by addition and are parsed at both ends. */
 import { z } from 'zod';
 import { idSchema, instantSchema } from './ids.ts';
 
 /** BullMQ queues; names are public (`surface`). */
 export const queueNames = ['embedding', 'indexing', 'view-refresh', 'notification', 'webhook', 'maintenance'] as const;
 export type QueueName = (typeof queueNames)[number];
+
+export interface QueueSettings {
+  /** Jobs that run at once in one worker process. */
+  readonly concurrency: number;
+  /** Jobs that all workers together may begin in a period; null: as many as they can. */
+  readonly limit: { readonly max: number; readonly perMs: number } | null;
+  /** Milliseconds one try may take; after that it has failed, whatever it still does. */
+  readonly timeLimitMs: number;
+  /** Milliseconds before the second try; doubles each time, with jitter. */
+  readonly retryBaseMs: number;
+}
+
+const usual = { concurrency: 8, limit: null, timeLimitMs: 60_000, retryBaseMs: 1000 } as const;
+/** Walks over every organization, or waits for locks: one at a time, and longer. */
+const upkeep = { ...usual, concurrency: 1, timeLimitMs: 300_000 } as const;
+
+/** How each queue's jobs run, unless the installation says otherwise. */
+export const queues: Readonly<Record<QueueName, QueueSettings>> = {
+  // Bound by one core.
+  'embedding': { ...usual, concurrency: 4 },
+  'indexing': { ...usual, concurrency: 4 },
+  'view-refresh': upkeep,
+  'notification': usual,
+  'webhook': usual,
+  'maintenance': upkeep,
+};
 
 interface JobRow {
   readonly queue: QueueName;
@@ -44,6 +70,11 @@ export type JobPayload<N extends JobName> = z.output<(typeof jobs)[N]['payload']
 export type JobRequest = {
   [N in JobName]: { readonly name: N; readonly payload: JobPayload<N>; readonly id: string };
 }[JobName];
+
+/** The organization a job is done for; null for the installation's own upkeep. Organizations take turns in a queue. */
+export function laneOf(request: Omit<JobRequest, 'id'>): string | null {
+  return 'organizationId' in request.payload ? request.payload.organizationId : null;
+}
 
 /** `<job>-<event id>`: BullMQ forbids `:` in job ids. */
 export function jobId(name: JobName, eventId: string): string {

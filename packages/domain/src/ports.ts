@@ -81,12 +81,14 @@ export interface JobRun<N extends JobName = JobName> {
 
 /** Adds background jobs. Jobs are hints: the database says what is owed. */
 export interface JobQueue {
-  /** Adding an id that is still queued does nothing. Payloads are parsed here, and again at pickup. */
+  /** Adding an id that is still queued does nothing. Payloads are parsed here, and again at pickup. Organizations take turns: one with a long line holds up nobody else's. */
   add(requests: readonly JobRequest[]): Promise<void>;
-  /** Repeats a job every `everyMs`; calling again with the same key replaces the schedule. */
+  /** Repeats a job every `everyMs`, first at once. Calling again with the same key replaces a schedule that differs, puts a lost one back, and changes nothing otherwise. */
   schedule(key: string, everyMs: number, request: Omit<JobRequest, 'id'>): Promise<void>;
   /** Waiting, running, delayed and failed jobs per queue. */
   counts(): Promise<Readonly<Record<QueueName, { waiting: number; active: number; delayed: number; failed: number }>>>;
+  /** Milliseconds that the oldest job ready to be taken has waited, per queue, 0 without one; `held` while a pause or a rate limit is the reason. */
+  ages(): Promise<Readonly<Record<QueueName, { readonly oldestMs: number; readonly held: boolean }>>>;
   /** Throws when the server cannot be reached or may evict jobs. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -97,6 +99,10 @@ export interface JobWorker {
   run(options: {
     readonly queue: QueueName;
     readonly concurrency: number;
+    /** Jobs that all workers of the queue together begin in a period; absent or null: as many as they can. */
+    readonly limit?: { readonly max: number; readonly perMs: number } | null;
+    /** Milliseconds after which a try has failed, whatever it still does; absent: none. */
+    readonly timeLimitMs?: number;
     readonly handle: (job: JobRun) => Promise<void>;
     /** Called once when a job has used up its attempts or cannot be parsed; the job is then removed from the queue. */
     readonly onDead: (
@@ -104,6 +110,10 @@ export interface JobWorker {
       error: Error,
     ) => Promise<void>;
   }): Promise<() => Promise<void>>;
+  /** Milliseconds since this process last took a job of the queue, or had no room for one; 0 for a queue it does not run. */
+  idleMs(queue: QueueName): number;
+  /** Takes jobs of the queue over new connections from now on; those in hand are finished. Does nothing for a queue it does not run. */
+  restart(queue: QueueName): Promise<void>;
 }
 
 /** A document as a search engine holds it. */

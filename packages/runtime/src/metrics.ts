@@ -1,5 +1,5 @@
 /** Prometheus metrics of a process, all named `novax_…`, and the small server that shows them. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { ReadyLine } from './ready.ts';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
@@ -70,6 +70,18 @@ export function createMetrics() {
       buckets: seconds,
       registers,
     }),
+    queueOldest: new Gauge({
+      name: 'novax_queue_oldest_seconds',
+      help: 'How long the oldest job ready to be taken has waited, since it was first added.',
+      labelNames: ['queue'],
+      registers,
+    }),
+    workerRestarts: new Counter({
+      name: 'novax_worker_restarts_total',
+      help: 'Job workers started afresh because they left jobs waiting.',
+      labelNames: ['queue'],
+      registers,
+    }),
     searchDuration: new Histogram({
       name: 'novax_search_duration_seconds',
       help: 'Time of one search.',
@@ -129,14 +141,21 @@ export function createMetrics() {
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /**
- * Serves `/metrics`, `/healthz` and `/readyz` on a port of its own.
+ * Serves `/metrics`, `/healthz` and `/readyz` on a port of its own, and what `page` answers below its path; 404 for everything else.
  * `/readyz` answers 200 only while every line is ok.
  */
 export function createMetricsServer(options: {
   readonly metrics: Metrics;
   readonly ready: () => Promise<readonly ReadyLine[]>;
+  readonly page?: { readonly path: string; readonly handle: RequestListener } | undefined;
 }): Server {
+  const { page } = options;
   return createServer((request, response) => {
+    const [pathname = '/'] = (request.url ?? '/').split('?', 1);
+    if (page !== undefined && (pathname === page.path || pathname.startsWith(`${page.path}/`))) {
+      page.handle(request, response);
+      return;
+    }
     void answer(request.url ?? '/').catch(() => {
       response.writeHead(500).end();
     });

@@ -69,10 +69,11 @@ const runners: Runners = {
 
 /** Queues again what the tables say is owed: a job lost with its server comes back. `sinceS` as for `owedDocuments`. */
 export async function reconcile(
-  parts: Pick<JobParts, 'db' | 'modelId' | 'queue' | 'log'>,
+  parts: Pick<JobParts, 'db' | 'modelId' | 'searchEngine' | 'queue' | 'log'>,
   sinceS: number | null,
 ): Promise<number> {
-  const owed = await owedDocuments(parts.db, { modelId: parts.modelId, sinceS, limit: owedMax });
+  const { db, modelId, searchEngine } = parts;
+  const owed = await owedDocuments(db, { modelId, indexed: searchEngine !== null, sinceS, limit: owedMax });
   const requests = owed.map((row): JobRequest => {
     const payload = { organizationId: row.org_id, documentId: row.document_id, event: null };
     // The fingerprint names the debt: the same one is queued once, a changed text is another.

@@ -1,6 +1,7 @@
 /** Background jobs in memory: the same parsing, deduplication, retries and dead jobs as the real queues. */
-import { jobs, type QueueName, queueNames } from '@novax/contracts/jobs';
+import { jobs, laneOf, type QueueName, queueNames } from '@novax/contracts/jobs';
 import type { JobQueue, JobWorker } from '@novax/domain/ports';
+import { within } from '@novax/runtime/timed';
 import { pickUp } from '../job-pickup.ts';
 import { parsedPayload } from '../queues.ts';
 
@@ -10,6 +11,9 @@ interface HeldJob {
   readonly payload: unknown;
   readonly queue: QueueName;
   readonly attempts: number;
+  /** When its organization's turn is; the lowest goes first. */
+  readonly turn: number;
+  readonly addedAt: number;
   made: number;
   state: 'waiting' | 'active' | 'delayed' | 'failed';
 }
@@ -21,30 +25,45 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
   insert(job: { id: string; name: string; payload: unknown; queue: QueueName }): void;
 } {
   const held = new Map<string, HeldJob>();
-  const schedules = new Map<string, NodeJS.Timeout>();
+  const schedules = new Map<string, { readonly wish: string; readonly timer: NodeJS.Timeout }>();
   const wakes = new Set<() => void>();
   const wake = (): void => wakes.forEach((call) => call());
-  const hold = (job: Omit<HeldJob, 'made' | 'state'>): void => {
+  const waiting = (name: QueueName): HeldJob[] =>
+    [...held.values()]
+      .filter((job) => job.queue === name && job.state === 'waiting')
+      .toSorted((a, b) => a.turn - b.turn);
+  const lastTurns = new Map<string, number>();
+  const hold = (job: Omit<HeldJob, 'made' | 'state' | 'turn' | 'addedAt'>, lane: string | null): void => {
     const key = `${job.queue}:${job.id}`;
-    if (!held.has(key)) held.set(key, { ...job, made: 0, state: 'waiting' });
+    if (!held.has(key)) {
+      const now = waiting(job.queue)[0]?.turn ?? 0;
+      const turn = lane === null ? 0 : Math.max(now, (lastTurns.get(`${job.queue}:${lane}`) ?? 0) + 1);
+      if (lane !== null) lastTurns.set(`${job.queue}:${lane}`, turn);
+      held.set(key, { ...job, turn, addedAt: performance.now(), made: 0, state: 'waiting' });
+    }
     wake();
   };
 
   const queue: JobQueue = {
     async add(requests) {
-      const parsed = requests.map((request) => ({ ...request, payload: parsedPayload(request) }));
-      for (const request of parsed)
-        hold({ ...request, queue: jobs[request.name].queue, attempts: jobs[request.name].attempts });
+      for (const request of requests) parsedPayload(request);
+      for (const request of requests)
+        hold({ ...request, queue: jobs[request.name].queue, attempts: jobs[request.name].attempts }, laneOf(request));
     },
     async schedule(key, everyMs, request) {
       const row = jobs[request.name];
       const payload = parsedPayload(request);
-      clearInterval(schedules.get(key));
+      const wish = JSON.stringify([everyMs, request.name, payload]);
+      if (schedules.get(key)?.wish === wish) return;
+      clearInterval(schedules.get(key)?.timer);
       let turn = 0;
       const place = (): void =>
-        hold({ id: `repeat-${key}-${turn++}`, name: request.name, payload, queue: row.queue, attempts: row.attempts });
+        hold(
+          { id: `repeat-${key}-${turn++}`, name: request.name, payload, queue: row.queue, attempts: row.attempts },
+          null,
+        );
       place();
-      schedules.set(key, setInterval(place, everyMs));
+      schedules.set(key, { wish, timer: setInterval(place, everyMs) });
     },
     async counts() {
       const count = (name: QueueName, state: HeldJob['state']): number =>
@@ -61,9 +80,17 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
       // One row per queue name, so every key of the record is there.
       return Object.fromEntries(rows) as Awaited<ReturnType<JobQueue['counts']>>;
     },
+    async ages() {
+      const rows = queueNames.map((name) => {
+        const oldest = Math.min(performance.now(), ...waiting(name).map(({ addedAt }) => addedAt));
+        return [name, { oldestMs: Math.round(performance.now() - oldest), held: false }];
+      });
+      // One row per queue name, so every key of the record is there.
+      return Object.fromEntries(rows) as Awaited<ReturnType<JobQueue['ages']>>;
+    },
     async ping() {},
     async close() {
-      for (const timer of schedules.values()) clearInterval(timer);
+      for (const { timer } of schedules.values()) clearInterval(timer);
       schedules.clear();
     },
   };
@@ -74,11 +101,10 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
       const active = new Set<Promise<void>>();
       const pump = (): void => {
         if (stopped) return;
-        for (const [key, job] of held) {
+        for (const job of waiting(run.queue)) {
           if (active.size >= run.concurrency) return;
-          if (job.queue !== run.queue || job.state !== 'waiting') continue;
           job.state = 'active';
-          const turn = attempt(key, job).finally(() => {
+          const turn = attempt(`${job.queue}:${job.id}`, job).finally(() => {
             active.delete(turn);
             pump();
           });
@@ -90,7 +116,7 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
         const picked = pickUp({ ...job, attempt: job.made });
         try {
           if (picked instanceof Error) throw picked;
-          await run.handle(picked);
+          await (run.timeLimitMs === undefined ? run.handle(picked) : within(run.timeLimitMs, run.handle(picked)));
           held.delete(key);
         } catch (thrown) {
           const error = thrown instanceof Error ? thrown : new Error(String(thrown));
@@ -121,6 +147,8 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
         await Promise.all(active);
       };
     },
+    idleMs: () => 0,
+    async restart() {},
   };
-  return { queue, worker, insert: (job) => hold({ ...job, attempts: 5 }) };
+  return { queue, worker, insert: (job) => hold({ ...job, attempts: 5 }, null) };
 }

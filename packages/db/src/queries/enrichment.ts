@@ -58,3 +58,9 @@ export const writeSummary = statement<Record<string, never>>(
   `update documents set ai_summary = $2::jsonb, ai_metadata = ai_metadata || jsonb_build_object('summary_of', $3::text)
     where id = $1::uuid`,
 );
+
+/** Notes that the full-text engine has a version, if it is still the present one; no row otherwise. Values: document id, version. */
+export const markIndexed = statement<{ id: string }>(
+  'mark_indexed',
+  `update documents set indexed_version = $2::int, indexed_at = now() where id = $1::uuid and version = $2::int returning id`,
+);

@@ -59,24 +59,29 @@ export function runwayDays(partition: string, now = Date.now()): number {
 }
 
 export interface OwedDocument {
-  readonly job: 'embed-document' | 'summarize-document';
+  readonly job: 'embed-document' | 'summarize-document' | 'index-document';
   readonly org_id: string;
   readonly document_id: string;
-  /** First half of the text's hash, hex. */
+  /** What exactly is owed: first half of the text's hash in hex, or the version to be indexed. */
   readonly fingerprint: string;
 }
 
-/** Documents whose present text has no vectors of the model, or no summary, though the stream has had time to bring it; `sinceS` null looks at all of them, a number at those changed that many seconds ago or less. */
+/**
+ * Documents whose present text has no vectors of the model, or no summary, or, with `indexed`, whose present version the full-text engine has
+ * not confirmed, though the stream has had time to bring it; `sinceS` null looks at all of them, a number at those changed that many seconds ago or less.
+ */
 export function owedDocuments(
   db: Database,
-  search: { modelId: number; sinceS: number | null; limit: number },
+  search: { modelId: number; indexed: boolean; sinceS: number | null; limit: number },
 ): Promise<readonly OwedDocument[]> {
-  const { modelId, sinceS, limit } = search;
-  return db.inSystem('debts are looked for in every organization', (tx) => tx.sql(owed, [modelId, sinceS, limit]));
+  const { modelId, indexed, sinceS, limit } = search;
+  return db.inSystem('debts are looked for in every organization', (tx) =>
+    tx.sql(owed, [modelId, indexed, sinceS, limit]),
+  );
 }
 const owed = statement<OwedDocument>(
   'owed_documents',
-  'select job, org_id, document_id, fingerprint from private.owed_documents($1::smallint, make_interval(secs => $2::float8), $3::int)',
+  'select job, org_id, document_id, fingerprint from private.owed_documents($1::smallint, $2::boolean, make_interval(secs => $3::float8), $4::int)',
 );
 
 /** The registry's id of a model, registering it when it is new. */
