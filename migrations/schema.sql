@@ -1074,6 +1074,7 @@ CREATE INDEX idx_documents_updated_at ON public.documents USING btree (updated_a
 CREATE TRIGGER index_document BEFORE INSERT OR UPDATE OF title, content, language ON public.documents FOR EACH ROW EXECUTE FUNCTION private.index_document();
 CREATE TRIGGER keep_document_version AFTER UPDATE ON public.documents FOR EACH ROW WHEN ((old.version IS DISTINCT FROM new.version)) EXECUTE FUNCTION private.keep_document_version();
 CREATE TRIGGER mark_document_editor BEFORE UPDATE ON public.documents FOR EACH ROW WHEN (((((old.title)::text IS DISTINCT FROM (new.title)::text) OR (old.content IS DISTINCT FROM new.content)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text))) EXECUTE FUNCTION private.mark_document_editor();
+CREATE TRIGGER note_view_change AFTER INSERT OR DELETE OR UPDATE ON public.documents FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_document_context');
 CREATE TRIGGER set_ai_updated_at BEFORE UPDATE OF ai_summary, ai_metadata ON public.documents FOR EACH ROW WHEN (((old.ai_summary IS DISTINCT FROM new.ai_summary) OR (old.ai_metadata IS DISTINCT FROM new.ai_metadata))) EXECUTE FUNCTION private.set_ai_updated_at();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.documents FOR EACH ROW WHEN ((((((((((old.org_id IS DISTINCT FROM new.org_id) OR (old.project_id IS DISTINCT FROM new.project_id)) OR (old.author_id IS DISTINCT FROM new.author_id)) OR ((old.title)::text IS DISTINCT FROM (new.title)::text)) OR (old.content IS DISTINCT FROM new.content)) OR ((old.content_format)::text IS DISTINCT FROM (new.content_format)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.language)::text IS DISTINCT FROM (new.language)::text)) OR (old.version IS DISTINCT FROM new.version))) EXECUTE FUNCTION private.set_updated_at();
 create policy documents_delete_novax_worker on public.documents as permissive for delete to novax_worker
@@ -1867,6 +1868,7 @@ CREATE INDEX idx_organizations_owner_id ON public.organizations USING btree (own
 CREATE UNIQUE INDEX idx_organizations_slug ON public.organizations USING btree (slug) WHERE ((status)::text <> 'deleted'::text);
 CREATE CONSTRAINT TRIGGER check_owner AFTER INSERT OR UPDATE OF owner_id ON public.organizations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
 CREATE CONSTRAINT TRIGGER end_memberships AFTER UPDATE OF status ON public.organizations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.status)::text = 'deleted'::text) IS DISTINCT FROM ((new.status)::text = 'deleted'::text))) EXECUTE FUNCTION private.end_memberships();
+CREATE TRIGGER note_view_change AFTER UPDATE OF name, status ON public.organizations FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_document_context', 'mv_ai_task_intelligence');
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.organizations FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy organizations_select_novax_api on public.organizations as permissive for select to novax_api
   using ((id = ANY (ARRAY( SELECT m.org_id
@@ -1955,6 +1957,7 @@ grant update (status) on public.projects to novax_api;
 grant update (version) on public.projects to novax_api;
 CREATE INDEX idx_projects_org_id_created_at_id ON public.projects USING btree (org_id, created_at DESC, id DESC);
 CREATE UNIQUE INDEX idx_projects_org_id_id ON public.projects USING btree (org_id, id);
+CREATE TRIGGER note_view_change AFTER DELETE OR UPDATE OF name, ai_context, status ON public.projects FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_document_context', 'mv_ai_task_intelligence');
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.projects FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy projects_delete_novax_worker on public.projects as permissive for delete to novax_worker
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -2240,6 +2243,7 @@ CREATE INDEX idx_tasks_org_id_document_id ON public.tasks USING btree (org_id, d
 CREATE UNIQUE INDEX idx_tasks_org_id_id ON public.tasks USING btree (org_id, id);
 CREATE INDEX idx_tasks_org_id_project_id_created_at_id ON public.tasks USING btree (org_id, project_id, created_at DESC, id DESC);
 CREATE INDEX idx_tasks_project_id_status ON public.tasks USING btree (project_id, status, "position");
+CREATE TRIGGER note_view_change AFTER INSERT OR DELETE OR UPDATE ON public.tasks FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_task_intelligence');
 CREATE TRIGGER set_ai_updated_at BEFORE UPDATE OF ai_metadata ON public.tasks FOR EACH ROW WHEN ((old.ai_metadata IS DISTINCT FROM new.ai_metadata)) EXECUTE FUNCTION private.set_ai_updated_at();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.tasks FOR EACH ROW WHEN ((((((((((((((old.org_id IS DISTINCT FROM new.org_id) OR (old.project_id IS DISTINCT FROM new.project_id)) OR (old.document_id IS DISTINCT FROM new.document_id)) OR (old.assignee_id IS DISTINCT FROM new.assignee_id)) OR (old.creator_id IS DISTINCT FROM new.creator_id)) OR ((old.title)::text IS DISTINCT FROM (new.title)::text)) OR (old.description IS DISTINCT FROM new.description)) OR ((old.priority)::text IS DISTINCT FROM (new.priority)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old."position" IS DISTINCT FROM new."position")) OR (old.due_date IS DISTINCT FROM new.due_date)) OR (old.completed_at IS DISTINCT FROM new.completed_at)) OR (old.version IS DISTINCT FROM new.version))) EXECUTE FUNCTION private.set_updated_at();
 create policy tasks_delete_novax_api on public.tasks as permissive for delete to novax_api
@@ -2394,6 +2398,7 @@ grant select (email_verified_at) on public.users to novax_worker;
 CREATE UNIQUE INDEX idx_users_email_normalized ON public.users USING btree (email_normalized) WHERE ((status)::text <> 'deleted'::text);
 CREATE UNIQUE INDEX idx_users_username_normalized ON public.users USING btree (username_normalized) WHERE ((status)::text <> 'deleted'::text);
 CREATE TRIGGER end_sessions_of_inactive AFTER UPDATE OF status ON public.users FOR EACH ROW WHEN ((((old.status)::text = 'active'::text) AND ((new.status)::text <> 'active'::text))) EXECUTE FUNCTION private.end_sessions_of_inactive();
+CREATE TRIGGER note_view_change AFTER UPDATE OF username ON public.users FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_document_context', 'mv_ai_task_intelligence');
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy users_select_novax_api on public.users as permissive for select to novax_api
   using ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -2408,6 +2413,21 @@ create policy users_select_novax_worker on public.users as permissive for select
 create policy users_update_novax_api on public.users as permissive for update to novax_api
   using ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
   with check ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.view_changes (
+  view character varying not null,
+  xact_id xid8 default pg_current_xact_id() not null,
+  created_at timestamp with time zone default now() not null,
+  constraint view_changes_pkey PRIMARY KEY (xact_id, view),
+  constraint ck_view_changes_view CHECK (((view)::text = ANY ((ARRAY['mv_ai_document_context'::character varying, 'mv_ai_task_intelligence'::character varying])::text[])))
+);
+alter table public.view_changes owner to novax_owner;
+comment on table public.view_changes is 'Transactions that a materialized view does not show yet. Not a tenant table: it says that something changed, not what.';
+grant delete, insert, select on table public.view_changes to novax_definer;
+grant select on table public.view_changes to novax_backup;
+alter table public.view_changes enable row level security;
+alter table public.view_changes force row level security;
+comment on column public.view_changes.xact_id is 'Transaction that changed what the view is made of.';
 
 create table public.webhook_deliveries (
   id uuid default gen_random_uuid() not null,
@@ -3844,6 +3864,21 @@ $function$;
 alter function private.member_of(p_least character varying, p_column name) owner to novax_owner;
 comment on function private.member_of(p_least character varying, p_column name) is 'Condition: the row''s organization is one in which app.current_user_id has at least this role (and is app.current_org_id when set). Null, hence an error, for an unknown role.';
 
+CREATE OR REPLACE FUNCTION private.note_view_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  insert into public.view_changes (view) select unnest(tg_argv) on conflict do nothing;
+  return null;
+end
+$function$;
+alter function private.note_view_change() owner to novax_definer;
+comment on function private.note_view_change() is 'Notes that the views named in the trigger do not show this transaction yet.';
+grant execute on function private.note_view_change() to novax_owner;
+
 CREATE OR REPLACE FUNCTION private.oauth_account_by_subject(p_provider character varying, p_subject character varying)
  RETURNS TABLE(account_id uuid, user_id uuid, email character varying, username character varying, status character varying)
  LANGUAGE sql
@@ -3990,6 +4025,32 @@ $function$;
 alter function private.refresh_ai_views() owner to novax_definer;
 comment on function private.refresh_ai_views() is 'Refreshes both without blocking readers; works where MAINTAIN does not exist.';
 grant execute on function private.refresh_ai_views() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.refresh_view(p_view character varying, p_force boolean DEFAULT false)
+ RETURNS character varying
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_view is null or p_view not in ('mv_ai_document_context', 'mv_ai_task_intelligence') then
+    raise exception 'unknown view' using errcode = 'invalid_parameter_value';
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('private.refresh_view ' || p_view, 0)) then
+    return 'busy';
+  end if;
+  -- Before the refresh, which reads later and so shows all that is taken away here; what is committed meanwhile stays, and is the next one's.
+  delete from public.view_changes c where c.view = p_view;
+  if not found and not p_force then
+    return 'fresh';
+  end if;
+  execute format('refresh materialized view concurrently private.%I', p_view);
+  return 'refreshed';
+end
+$function$;
+alter function private.refresh_view(p_view character varying, p_force boolean) owner to novax_definer;
+comment on function private.refresh_view(p_view character varying, p_force boolean) is 'Refreshes one of the AI''s views without blocking its readers: refreshed; fresh when it shows all there is; busy when somebody else is at it. Fails whole: the old content stays, and owed.';
+grant execute on function private.refresh_view(p_view character varying, p_force boolean) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.refuse_change()
  RETURNS trigger
@@ -4694,6 +4755,21 @@ $function$;
 alter function private.verify_email(p_token_hash bytea) owner to novax_definer;
 comment on function private.verify_email(p_token_hash bytea) is 'Confirms the address that a secret was mailed to, once; the person, or null for a secret that is unknown, used or too old.';
 grant execute on function private.verify_email(p_token_hash bytea) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.view_staleness()
+ RETURNS TABLE(view character varying, seconds double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select v.view, coalesce(extract(epoch from clock_timestamp() - min(c.created_at)), 0)::double precision
+  from (values ('mv_ai_document_context'::varchar), ('mv_ai_task_intelligence')) as v (view)
+  left join public.view_changes c on c.view = v.view
+  group by v.view
+$function$;
+alter function private.view_staleness() owner to novax_definer;
+comment on function private.view_staleness() is 'Age of the oldest change that a view does not show, in seconds; 0 when it shows all there is.';
+grant execute on function private.view_staleness() to novax_worker;
 
 -- alter default privileges for role novax_definer on functions: execute to novax_definer
 -- alter default privileges for role novax_owner on functions: execute to novax_owner

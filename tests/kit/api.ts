@@ -80,6 +80,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     QUEUE_PREFIX: namespace,
     LANGUAGE_MODEL_PROVIDER: 'local',
     WORKER_ROLES: [...workerRoles],
+    SCHEDULES_REPEAT_MS: 120_000,
     SHUTDOWN_DEADLINE_MS: 20_000,
   };
   const started = async (changes: Partial<WorkersEnv> = {}): Promise<AsyncDisposable> =>

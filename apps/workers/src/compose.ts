@@ -10,7 +10,7 @@ import { meiliSearchEngine } from '@novax/adapters/search-engine';
 import { createSummarizer } from '@novax/adapters/summarizer';
 import { queueNames, type QueueName } from '@novax/contracts/jobs';
 import { assertBoundByPolicies } from '@novax/db/powerless';
-import { ensureEmbeddingModel, keepDeadLetter } from '@novax/db/queries/upkeep';
+import { ensureEmbeddingModel, keepDeadLetter, viewStaleness } from '@novax/db/queries/upkeep';
 import { openDatabase } from '@novax/db/tx';
 import { recordErasures } from '@novax/domain/users/erase';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
@@ -23,7 +23,7 @@ import { fanOutConsumer } from './fan-out.ts';
 import { reconcile, runJob } from './jobs/run-job.ts';
 import { startMail } from './mail.ts';
 import { startRelay } from './relay.ts';
-import { startSchedules } from './schedules.ts';
+import { keepSchedules } from './schedules.ts';
 import { startSeals } from './seals.ts';
 
 /** Jobs of each queue that run at once in this process; embedding is bound by one core. */
@@ -127,7 +127,16 @@ export async function startWorkers(
         log.warn({ err }, 'the erased could not be listed in the store; the schedule tries again'),
       );
   }
-  if (has('schedules')) await startSchedules(queue);
+  if (has('schedules')) {
+    lifecycle.add('schedules', await keepSchedules(queue, { everyMs: env.SCHEDULES_REPEAT_MS, log }), (it) => it());
+    const report = setInterval(() => {
+      viewStaleness(db).then(
+        (views) => views.forEach(({ view, seconds }) => metrics.viewStaleness.set({ view }, seconds)),
+        () => undefined,
+      );
+    }, reportEveryMs);
+    lifecycle.add('view report', report, clearInterval);
+  }
   if (has('fan-out')) {
     const consumer = fanOutConsumer({
       queue,

@@ -1,6 +1,7 @@
-/** What runs by the clock. The schedules live in Redis and are put there at every start, so that losing Redis loses none. */
+/** What runs by the clock. The schedules live in Redis and are put there at every start and every now and then, so that losing Redis loses none. */
 import type { JobRequest } from '@novax/contracts/jobs';
 import type { JobQueue } from '@novax/domain/ports';
+import type { Logger } from '@novax/runtime/log';
 
 const minuteMs = 60_000;
 const dayS = 24 * 60 * 60;
@@ -21,7 +22,24 @@ export const schedules: readonly Schedule[] = [
   { key: 'reconcile-all', everyMs: 15 * minuteMs, request: { name: 'reconcile-owed-work', payload: { sinceS: null } } },
 ];
 
-/** Puts every schedule in place; repeating it changes nothing. */
-export async function startSchedules(queue: JobQueue): Promise<void> {
+/** Puts every schedule in place, and again every `everyMs`: one that is there keeps its pace, one that was lost begins anew. The answer stops it. */
+export async function keepSchedules(
+  queue: JobQueue,
+  options: { readonly everyMs: number; readonly log: Logger },
+): Promise<() => Promise<void>> {
+  await putSchedules(queue);
+  let running = Promise.resolve();
+  const timer = setInterval(() => {
+    running = running
+      .then(() => putSchedules(queue))
+      .catch((err: unknown) => options.log.warn({ err }, 'schedules could not be put in place; trying again later'));
+  }, options.everyMs);
+  return async () => {
+    clearInterval(timer);
+    await running;
+  };
+}
+
+async function putSchedules(queue: JobQueue): Promise<void> {
   for (const { key, everyMs, request } of schedules) await queue.schedule(key, everyMs, request);
 }

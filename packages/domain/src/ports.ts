@@ -77,7 +77,7 @@ export interface JobRun<N extends JobName = JobName> {
 export interface JobQueue {
   /** Adding an id that is still queued does nothing. Payloads are parsed here, and again at pickup. */
   add(requests: readonly JobRequest[]): Promise<void>;
-  /** Repeats a job every `everyMs`; calling again with the same key replaces the schedule. */
+  /** Repeats a job every `everyMs`; calling again with the same key replaces the schedule, whose next run stays when it was unless the pace changes. */
   schedule(key: string, everyMs: number, request: Omit<JobRequest, 'id'>): Promise<void>;
   /** Waiting, running, delayed and failed jobs per queue. */
   counts(): Promise<Readonly<Record<QueueName, { waiting: number; active: number; delayed: number; failed: number }>>>;

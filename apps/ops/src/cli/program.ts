@@ -46,6 +46,11 @@ const VERBS: readonly Verb[] = [
   },
   { name: 'partitions', summary: 'list and create partitions', load: () => import('../commands/partitions.ts') },
   {
+    name: 'views',
+    summary: 'refresh the materialized views that the AI reads',
+    load: () => import('../commands/views.ts'),
+  },
+  {
     name: 'users',
     summary: 'find, suspend and restore accounts',
     load: () => import('../commands/users.ts'),

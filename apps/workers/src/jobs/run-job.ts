@@ -1,6 +1,6 @@
 /** Runs one background job: total over the jobs there are. */
 import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
-import { aiViews, ensurePartitions, owedDocuments, refreshViews } from '@novax/db/queries/upkeep';
+import { aiViews, ensurePartitions, owedDocuments, refreshView } from '@novax/db/queries/upkeep';
 import type { Database } from '@novax/db/tx';
 import { anchorHeads } from '@novax/domain/audit/anchors';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
@@ -40,10 +40,10 @@ const runners: Runners = {
     const { db, modelId, searchEngine } = parts;
     return searchEngine === null ? 'no engine' : indexDocument({ db, modelId, searchEngine }, payload);
   },
-  async 'refresh-views'({ db, metrics }) {
-    const refreshed = await refreshViews(db);
-    if (refreshed) for (const view of aiViews) metrics.viewRefreshed(view);
-    return refreshed;
+  async 'refresh-views'({ db }) {
+    const outcomes: string[] = [];
+    for (const view of aiViews) outcomes.push(`${view} ${await refreshView(db, view)}`);
+    return outcomes;
   },
   async 'ensure-partitions'({ db, metrics }) {
     for (const { parent, runwayDays } of await ensurePartitions(db))

@@ -63,6 +63,7 @@ export const ALLOWED: readonly Allowance[] = [
   ...allow('standard-id', 'bigint identity, because seals name ranges of rows', 'public.audit_log'),
   ...allow('standard-id', 'one row, and a check that it stays one', 'public.audit_horizon'),
   ...allow('standard-id', 'keyed by what makes a delivery one', 'public.inbox'),
+  ...allow('standard-id', 'keyed by the transaction, so that writers never meet', 'public.view_changes'),
   ...allow('standard-id', 'one row per organization, keyed by it', 'public.org_stats'),
   ...allow('standard-id', 'a literal in every vector statement, so small', 'public.embedding_models'),
   ...allow('standard-*', 'a copy of org_members with what policies read and nothing more', 'app.memberships'),
@@ -77,6 +78,7 @@ export const ALLOWED: readonly Allowance[] = [
     'public.usage_samples',
     'public.metric_samples',
     'public.ai_embeddings',
+    'public.view_changes',
   ),
   ...allow(
     'standard-updated-at',
@@ -135,6 +137,7 @@ export const ALLOWED: readonly Allowance[] = [
     'public.one_time_tokens',
     'public.audit_horizon',
     'public.erasures',
+    'public.view_changes',
     'public.usage_samples',
     'public.metric_samples',
   ),
