@@ -70,6 +70,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     // One network is all that tests come from.
     SIGN_IN_TRIES: { account: 3, network: 1_000_000 },
     CHECK_OUTPUT: true,
+    SHUTDOWN_DELAY_MS: 0,
     SHUTDOWN_DEADLINE_MS: 10_000,
     ...options.env,
   };
