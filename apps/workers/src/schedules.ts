@@ -17,6 +17,8 @@ export const schedules: readonly Schedule[] = [
   { key: 'ensure-partitions', everyMs: 6 * 60 * minuteMs, request: { name: 'ensure-partitions', payload: {} } },
   { key: 'record-erasures', everyMs: minuteMs, request: { name: 'record-erasures', payload: {} } },
   { key: 'anchor-audit', everyMs: 60 * minuteMs, request: { name: 'anchor-audit', payload: {} } },
+  { key: 'sweep-expired', everyMs: 60 * minuteMs, request: { name: 'sweep-expired', payload: {} } },
+  { key: 'purge-deleted', everyMs: 60 * minuteMs, request: { name: 'purge-deleted', payload: {} } },
   // What changed lately is looked at often and by index, everything now and then.
   { key: 'reconcile-recent', everyMs: minuteMs, request: { name: 'reconcile-owed-work', payload: { sinceS: dayS } } },
   { key: 'reconcile-all', everyMs: 15 * minuteMs, request: { name: 'reconcile-owed-work', payload: { sinceS: null } } },

@@ -91,6 +91,12 @@ export function createMetrics() {
       labelNames: ['table'],
       registers,
     }),
+    removedRows: new Counter({
+      name: 'novax_removed_rows_total',
+      help: 'Rows that went by themselves: expired, or deleted longer ago than they are kept.',
+      labelNames: ['table', 'reason'],
+      registers,
+    }),
     auditSealLag: new Gauge({
       name: 'novax_audit_seal_lag_seconds',
       help: 'Age of the oldest audit row that no seal covers.',

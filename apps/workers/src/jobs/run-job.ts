@@ -5,6 +5,8 @@ import type { Database } from '@novax/db/tx';
 import { anchorHeads } from '@novax/domain/audit/anchors';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
 import { indexDocument } from '@novax/domain/documents/index-document';
+import { purgeDeleted, removeOwedBlobs } from '@novax/domain/upkeep/purge';
+import { sweepExpired } from '@novax/domain/upkeep/sweep';
 import { recordErasures } from '@novax/domain/users/erase';
 import type { BlobStore, Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
 import { crashAt } from '@novax/runtime/crash';
@@ -56,6 +58,15 @@ const runners: Runners = {
     const { heads, held } = await anchorHeads({ db, store: anchors, signer });
     if (!held) log.debug({ heads }, 'audit anchors are not held by an object lock');
     return heads;
+  },
+  'sweep-expired': ({ db, metrics }) =>
+    sweepExpired({ db, swept: (table, rows) => metrics.removedRows.inc({ table, reason: 'expired' }, rows) }),
+  async 'purge-deleted'({ db, blobs, metrics }) {
+    const rows = await purgeDeleted({
+      db,
+      purged: (table, count) => metrics.removedRows.inc({ table, reason: 'retention' }, count),
+    });
+    return { rows, files: blobs === null ? 'no store' : await removeOwedBlobs({ db, blobs }) };
   },
   'reconcile-owed-work': (parts, payload) => reconcile(parts, payload.sinceS),
 };

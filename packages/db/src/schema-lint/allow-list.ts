@@ -79,6 +79,7 @@ export const ALLOWED: readonly Allowance[] = [
     'public.metric_samples',
     'public.ai_embeddings',
     'public.view_changes',
+    'public.blob_removals',
   ),
   ...allow(
     'standard-updated-at',
@@ -138,6 +139,7 @@ export const ALLOWED: readonly Allowance[] = [
     'public.audit_horizon',
     'public.erasures',
     'public.view_changes',
+    'public.blob_removals',
     'public.usage_samples',
     'public.metric_samples',
   ),
