@@ -6,6 +6,7 @@ drop function private.sweep;
 drop function private.mark_blob_removed;
 drop function private.owed_blob_removals;
 drop function private.owe_blob_removal;
+revoke update on public.idempotency_keys from novax_definer;
 revoke select on public.legal_holds from novax_definer;
 revoke delete on public.sessions, public.organizations, public.legal_holds from novax_definer;
 drop table public.blob_removals;

@@ -35,6 +35,8 @@ grant select, insert, delete on public.blob_removals to novax_definer;
 
 grant delete on public.sessions, public.organizations, public.legal_holds to novax_definer;
 grant select on public.legal_holds to novax_definer;
+-- Rows to be swept are locked first.
+grant update on public.idempotency_keys to novax_definer;
 
 set local role novax_definer;
 

@@ -1307,7 +1307,7 @@ alter table public.idempotency_keys owner to novax_owner;
 comment on table public.idempotency_keys is 'The answer to a call that its caller may send again: same person, organization and key give the stored answer.';
 grant delete on table public.idempotency_keys to novax_worker;
 grant delete, insert, select on table public.idempotency_keys to novax_api;
-grant delete, select on table public.idempotency_keys to novax_definer;
+grant delete, select, update on table public.idempotency_keys to novax_definer;
 grant select on table public.idempotency_keys to novax_backup;
 alter table public.idempotency_keys enable row level security;
 alter table public.idempotency_keys force row level security;
