@@ -549,12 +549,14 @@ comment on column public.attachments.extracted_text is 'Text found in the file, 
 grant update (extracted_text) on public.attachments to novax_worker;
 grant update (status) on public.attachments to novax_api;
 grant update (status) on public.attachments to novax_worker;
+CREATE INDEX idx_attachments_org_id ON public.attachments USING btree (org_id) WHERE ((status)::text = 'deleted'::text);
 CREATE INDEX idx_attachments_org_id_comment_id ON public.attachments USING btree (org_id, comment_id) WHERE (comment_id IS NOT NULL);
 CREATE INDEX idx_attachments_org_id_document_id ON public.attachments USING btree (org_id, document_id) WHERE (document_id IS NOT NULL);
 CREATE UNIQUE INDEX idx_attachments_org_id_id ON public.attachments USING btree (org_id, id);
 CREATE INDEX idx_attachments_org_id_task_id ON public.attachments USING btree (org_id, task_id) WHERE (task_id IS NOT NULL);
 CREATE UNIQUE INDEX idx_attachments_storage_key ON public.attachments USING btree (storage_key);
 CREATE INDEX idx_attachments_uploader_id ON public.attachments USING btree (uploader_id);
+CREATE TRIGGER owe_blob_removal AFTER DELETE ON public.attachments FOR EACH ROW EXECUTE FUNCTION private.owe_blob_removal();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.attachments FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy attachments_delete_novax_worker on public.attachments as permissive for delete to novax_worker
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -833,6 +835,23 @@ create policy backup_runs_update_novax_worker on public.backup_runs as permissiv
   using (true)
   with check (true);
 
+create table public.blob_removals (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  storage_key character varying not null,
+  created_at timestamp with time zone default now() not null,
+  constraint blob_removals_pkey PRIMARY KEY (id),
+  constraint ck_blob_removals_storage_key CHECK (((char_length((storage_key)::text) >= 1) AND (char_length((storage_key)::text) <= 1024)))
+);
+alter table public.blob_removals owner to novax_owner;
+comment on table public.blob_removals is 'Stored files whose attachment is gone: removed from the store, and then from here. org_id is no foreign key: the file outlives the organization.';
+grant delete, insert, select on table public.blob_removals to novax_definer;
+grant select on table public.blob_removals to novax_backup;
+alter table public.blob_removals enable row level security;
+alter table public.blob_removals force row level security;
+CREATE INDEX idx_blob_removals_created_at ON public.blob_removals USING btree (created_at);
+CREATE INDEX idx_blob_removals_org_id ON public.blob_removals USING btree (org_id);
+
 create table public.comments (
   id uuid default gen_random_uuid() not null,
   org_id uuid not null,
@@ -873,6 +892,7 @@ grant update (resolved_at) on public.comments to novax_api;
 grant update (resolver_id) on public.comments to novax_api;
 grant update (version) on public.comments to novax_api;
 CREATE INDEX idx_comments_author_id ON public.comments USING btree (author_id);
+CREATE INDEX idx_comments_org_id ON public.comments USING btree (org_id) WHERE ((status)::text = 'deleted'::text);
 CREATE INDEX idx_comments_org_id_document_id_created_at ON public.comments USING btree (org_id, document_id, created_at) WHERE (document_id IS NOT NULL);
 CREATE UNIQUE INDEX idx_comments_org_id_id ON public.comments USING btree (org_id, id);
 CREATE INDEX idx_comments_org_id_parent_id ON public.comments USING btree (org_id, parent_id) WHERE (parent_id IS NOT NULL);
@@ -1071,6 +1091,7 @@ comment on column public.documents.indexed_at is 'When the engine last confirmed
 grant update (indexed_at) on public.documents to novax_worker;
 CREATE INDEX idx_documents_author_id ON public.documents USING btree (author_id);
 CREATE INDEX idx_documents_editor_id ON public.documents USING btree (editor_id);
+CREATE INDEX idx_documents_org_id ON public.documents USING btree (org_id) WHERE ((status)::text = 'deleted'::text);
 CREATE UNIQUE INDEX idx_documents_org_id_id ON public.documents USING btree (org_id, id);
 CREATE INDEX idx_documents_org_id_project_id_created_at_id ON public.documents USING btree (org_id, project_id, created_at DESC, id DESC);
 CREATE INDEX idx_documents_project_id ON public.documents USING btree (project_id);
@@ -1080,6 +1101,7 @@ CREATE INDEX idx_documents_updated_at ON public.documents USING btree (updated_a
 CREATE TRIGGER index_document BEFORE INSERT OR UPDATE OF title, content, language ON public.documents FOR EACH ROW EXECUTE FUNCTION private.index_document();
 CREATE TRIGGER keep_document_version AFTER UPDATE ON public.documents FOR EACH ROW WHEN ((old.version IS DISTINCT FROM new.version)) EXECUTE FUNCTION private.keep_document_version();
 CREATE TRIGGER mark_document_editor BEFORE UPDATE ON public.documents FOR EACH ROW WHEN (((((old.title)::text IS DISTINCT FROM (new.title)::text) OR (old.content IS DISTINCT FROM new.content)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text))) EXECUTE FUNCTION private.mark_document_editor();
+CREATE TRIGGER note_view_change AFTER INSERT OR DELETE OR UPDATE ON public.documents FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_document_context');
 CREATE TRIGGER set_ai_updated_at BEFORE UPDATE OF ai_summary, ai_metadata ON public.documents FOR EACH ROW WHEN (((old.ai_summary IS DISTINCT FROM new.ai_summary) OR (old.ai_metadata IS DISTINCT FROM new.ai_metadata))) EXECUTE FUNCTION private.set_ai_updated_at();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.documents FOR EACH ROW WHEN ((((((((((old.org_id IS DISTINCT FROM new.org_id) OR (old.project_id IS DISTINCT FROM new.project_id)) OR (old.author_id IS DISTINCT FROM new.author_id)) OR ((old.title)::text IS DISTINCT FROM (new.title)::text)) OR (old.content IS DISTINCT FROM new.content)) OR ((old.content_format)::text IS DISTINCT FROM (new.content_format)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.language)::text IS DISTINCT FROM (new.language)::text)) OR (old.version IS DISTINCT FROM new.version))) EXECUTE FUNCTION private.set_updated_at();
 create policy documents_delete_novax_worker on public.documents as permissive for delete to novax_worker
@@ -1327,7 +1349,7 @@ alter table public.idempotency_keys owner to novax_owner;
 comment on table public.idempotency_keys is 'The answer to a call that its caller may send again: same person, organization and key give the stored answer.';
 grant delete on table public.idempotency_keys to novax_worker;
 grant delete, insert, select on table public.idempotency_keys to novax_api;
-grant delete, select on table public.idempotency_keys to novax_definer;
+grant delete, select, update on table public.idempotency_keys to novax_definer;
 grant select on table public.idempotency_keys to novax_backup;
 alter table public.idempotency_keys enable row level security;
 alter table public.idempotency_keys force row level security;
@@ -1439,6 +1461,7 @@ grant select (created_at) on public.invitations to novax_worker;
 grant select (updated_at) on public.invitations to novax_api;
 grant select (updated_at) on public.invitations to novax_worker;
 CREATE INDEX idx_invitations_accepted_by_id ON public.invitations USING btree (accepted_by_id);
+CREATE INDEX idx_invitations_expires_at ON public.invitations USING btree (expires_at) WHERE ((status)::text = 'pending'::text);
 CREATE INDEX idx_invitations_inviter_id ON public.invitations USING btree (inviter_id);
 CREATE INDEX idx_invitations_org_id_created_at ON public.invitations USING btree (org_id, created_at);
 CREATE UNIQUE INDEX idx_invitations_org_id_email_normalized ON public.invitations USING btree (org_id, email_normalized) WHERE ((status)::text = 'pending'::text);
@@ -1487,6 +1510,7 @@ create table public.legal_holds (
 );
 alter table public.legal_holds owner to novax_owner;
 comment on table public.legal_holds is 'What the purge must leave alone, whatever the retention policy says.';
+grant delete, select on table public.legal_holds to novax_definer;
 grant insert, select on table public.legal_holds to novax_api;
 grant select on table public.legal_holds to novax_backup;
 grant select on table public.legal_holds to novax_readonly;
@@ -1770,6 +1794,7 @@ alter table public.one_time_tokens force row level security;
 comment on column public.one_time_tokens.email_normalized is 'The address that the secret proves: it opens nothing once the account has another.';
 comment on column public.one_time_tokens.token_hash is 'SHA-256 of the secret; whoever sends the mail makes it and forgets it.';
 comment on column public.one_time_tokens.used_at is 'When it was used, or ended by the use of another; it opens nothing from then on.';
+CREATE INDEX idx_one_time_tokens_expires_at ON public.one_time_tokens USING btree (expires_at);
 CREATE INDEX idx_one_time_tokens_mail_id ON public.one_time_tokens USING btree (mail_id);
 CREATE UNIQUE INDEX idx_one_time_tokens_token_hash ON public.one_time_tokens USING btree (token_hash);
 CREATE INDEX idx_one_time_tokens_user_id_created_at ON public.one_time_tokens USING btree (user_id, created_at);
@@ -1889,7 +1914,7 @@ create table public.organizations (
 );
 alter table public.organizations owner to novax_owner;
 comment on table public.organizations is 'A tenant. Everything with an org_id belongs to exactly one.';
-grant insert, select, update on table public.organizations to novax_definer;
+grant delete, insert, select, update on table public.organizations to novax_definer;
 grant select on table public.organizations to novax_api;
 grant select on table public.organizations to novax_backup;
 grant select on table public.organizations to novax_readonly;
@@ -1906,10 +1931,12 @@ grant update (status) on public.organizations to novax_api;
 grant update (version) on public.organizations to novax_api;
 comment on column public.organizations.allowed_domains is 'Lower-case domains that addresses of invited people must lie in; empty lets in any.';
 grant update (allowed_domains) on public.organizations to novax_api;
+CREATE INDEX idx_organizations_id ON public.organizations USING btree (id) WHERE ((status)::text = 'deleted'::text);
 CREATE INDEX idx_organizations_owner_id ON public.organizations USING btree (owner_id);
 CREATE UNIQUE INDEX idx_organizations_slug ON public.organizations USING btree (slug) WHERE ((status)::text <> 'deleted'::text);
 CREATE CONSTRAINT TRIGGER check_owner AFTER INSERT OR UPDATE OF owner_id ON public.organizations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION private.check_owner();
 CREATE CONSTRAINT TRIGGER end_memberships AFTER UPDATE OF status ON public.organizations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.status)::text = 'deleted'::text) IS DISTINCT FROM ((new.status)::text = 'deleted'::text))) EXECUTE FUNCTION private.end_memberships();
+CREATE TRIGGER note_view_change AFTER UPDATE OF name, status ON public.organizations FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_document_context', 'mv_ai_task_intelligence');
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.organizations FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy organizations_select_novax_api on public.organizations as permissive for select to novax_api
   using ((id = ANY (ARRAY( SELECT m.org_id
@@ -1996,8 +2023,10 @@ comment on column public.projects.language is 'Text search configuration that it
 grant update (language) on public.projects to novax_api;
 grant update (status) on public.projects to novax_api;
 grant update (version) on public.projects to novax_api;
+CREATE INDEX idx_projects_org_id ON public.projects USING btree (org_id) WHERE ((status)::text = 'deleted'::text);
 CREATE INDEX idx_projects_org_id_created_at_id ON public.projects USING btree (org_id, created_at DESC, id DESC);
 CREATE UNIQUE INDEX idx_projects_org_id_id ON public.projects USING btree (org_id, id);
+CREATE TRIGGER note_view_change AFTER DELETE OR UPDATE OF name, ai_context, status ON public.projects FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_document_context', 'mv_ai_task_intelligence');
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.projects FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy projects_delete_novax_worker on public.projects as permissive for delete to novax_worker
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -2079,6 +2108,7 @@ alter table public.refresh_tokens enable row level security;
 alter table public.refresh_tokens force row level security;
 comment on column public.refresh_tokens.family_id is 'All tokens that descend from one sign-in.';
 comment on column public.refresh_tokens.token_hash is 'SHA-256 of the token; the token itself is never stored.';
+CREATE INDEX idx_refresh_tokens_expires_at ON public.refresh_tokens USING btree (expires_at);
 CREATE INDEX idx_refresh_tokens_family_id ON public.refresh_tokens USING btree (family_id);
 CREATE INDEX idx_refresh_tokens_replaced_by_id ON public.refresh_tokens USING btree (replaced_by_id);
 CREATE INDEX idx_refresh_tokens_session_id ON public.refresh_tokens USING btree (session_id);
@@ -2175,7 +2205,7 @@ create table public.sessions (
 alter table public.sessions owner to novax_owner;
 comment on table public.sessions is 'One sign-in on one device. This table is the truth; session:{sid hash} in Valkey is its cache.';
 grant delete on table public.sessions to novax_worker;
-grant insert, select, update on table public.sessions to novax_definer;
+grant delete, insert, select, update on table public.sessions to novax_definer;
 grant select on table public.sessions to novax_backup;
 alter table public.sessions enable row level security;
 alter table public.sessions force row level security;
@@ -2197,6 +2227,7 @@ grant select (revoked_reason) on public.sessions to novax_api;
 grant select (created_at) on public.sessions to novax_api;
 grant select (created_at) on public.sessions to novax_worker;
 grant select (updated_at) on public.sessions to novax_api;
+CREATE INDEX idx_sessions_absolute_expires_at ON public.sessions USING btree (absolute_expires_at);
 CREATE INDEX idx_sessions_revoked_at ON public.sessions USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE UNIQUE INDEX idx_sessions_sid_hash ON public.sessions USING btree (sid_hash);
 CREATE INDEX idx_sessions_user_id_created_at ON public.sessions USING btree (user_id, created_at);
@@ -2283,6 +2314,7 @@ CREATE INDEX idx_tasks_org_id_document_id ON public.tasks USING btree (org_id, d
 CREATE UNIQUE INDEX idx_tasks_org_id_id ON public.tasks USING btree (org_id, id);
 CREATE INDEX idx_tasks_org_id_project_id_created_at_id ON public.tasks USING btree (org_id, project_id, created_at DESC, id DESC);
 CREATE INDEX idx_tasks_project_id_status ON public.tasks USING btree (project_id, status, "position");
+CREATE TRIGGER note_view_change AFTER INSERT OR DELETE OR UPDATE ON public.tasks FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_task_intelligence');
 CREATE TRIGGER set_ai_updated_at BEFORE UPDATE OF ai_metadata ON public.tasks FOR EACH ROW WHEN ((old.ai_metadata IS DISTINCT FROM new.ai_metadata)) EXECUTE FUNCTION private.set_ai_updated_at();
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.tasks FOR EACH ROW WHEN ((((((((((((((old.org_id IS DISTINCT FROM new.org_id) OR (old.project_id IS DISTINCT FROM new.project_id)) OR (old.document_id IS DISTINCT FROM new.document_id)) OR (old.assignee_id IS DISTINCT FROM new.assignee_id)) OR (old.creator_id IS DISTINCT FROM new.creator_id)) OR ((old.title)::text IS DISTINCT FROM (new.title)::text)) OR (old.description IS DISTINCT FROM new.description)) OR ((old.priority)::text IS DISTINCT FROM (new.priority)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old."position" IS DISTINCT FROM new."position")) OR (old.due_date IS DISTINCT FROM new.due_date)) OR (old.completed_at IS DISTINCT FROM new.completed_at)) OR (old.version IS DISTINCT FROM new.version))) EXECUTE FUNCTION private.set_updated_at();
 create policy tasks_delete_novax_api on public.tasks as permissive for delete to novax_api
@@ -2437,6 +2469,7 @@ grant select (email_verified_at) on public.users to novax_worker;
 CREATE UNIQUE INDEX idx_users_email_normalized ON public.users USING btree (email_normalized) WHERE ((status)::text <> 'deleted'::text);
 CREATE UNIQUE INDEX idx_users_username_normalized ON public.users USING btree (username_normalized) WHERE ((status)::text <> 'deleted'::text);
 CREATE TRIGGER end_sessions_of_inactive AFTER UPDATE OF status ON public.users FOR EACH ROW WHEN ((((old.status)::text = 'active'::text) AND ((new.status)::text <> 'active'::text))) EXECUTE FUNCTION private.end_sessions_of_inactive();
+CREATE TRIGGER note_view_change AFTER UPDATE OF username ON public.users FOR EACH STATEMENT EXECUTE FUNCTION private.note_view_change('mv_ai_document_context', 'mv_ai_task_intelligence');
 CREATE TRIGGER set_updated_at BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION private.set_updated_at();
 create policy users_select_novax_api on public.users as permissive for select to novax_api
   using ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -2451,6 +2484,21 @@ create policy users_select_novax_worker on public.users as permissive for select
 create policy users_update_novax_api on public.users as permissive for update to novax_api
   using ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")))
   with check ((id = ( SELECT (NULLIF(current_setting('app.current_user_id'::text, true), ''::text))::uuid AS "nullif")));
+
+create table public.view_changes (
+  view character varying not null,
+  xact_id xid8 default pg_current_xact_id() not null,
+  created_at timestamp with time zone default now() not null,
+  constraint view_changes_pkey PRIMARY KEY (xact_id, view),
+  constraint ck_view_changes_view CHECK (((view)::text = ANY ((ARRAY['mv_ai_document_context'::character varying, 'mv_ai_task_intelligence'::character varying])::text[])))
+);
+alter table public.view_changes owner to novax_owner;
+comment on table public.view_changes is 'Transactions that a materialized view does not show yet. Not a tenant table: it says that something changed, not what.';
+grant delete, insert, select on table public.view_changes to novax_definer;
+grant select on table public.view_changes to novax_backup;
+alter table public.view_changes enable row level security;
+alter table public.view_changes force row level security;
+comment on column public.view_changes.xact_id is 'Transaction that changed what the view is made of.';
 
 create table public.webhook_deliveries (
   id uuid default gen_random_uuid() not null,
@@ -3697,6 +3745,29 @@ alter function private.invitation_organization(p_token_hash bytea) owner to nova
 comment on function private.invitation_organization(p_token_hash bytea) is 'The organization a token was made for, so that its holder can act in it; null for no token of ours.';
 grant execute on function private.invitation_organization(p_token_hash bytea) to novax_api;
 
+CREATE OR REPLACE FUNCTION private.is_held(p_project_id uuid, p_document_id uuid DEFAULT NULL::uuid, p_task_id uuid DEFAULT NULL::uuid, p_comment_id uuid DEFAULT NULL::uuid, p_attachment_id uuid DEFAULT NULL::uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select exists (
+    select from public.legal_holds h
+    where h.status = 'active' and h.org_id = nullif(current_setting('app.current_org_id', true), '')::uuid
+      and case h.entity_type
+        when 'organizations' then true
+        when 'projects' then coalesce(h.entity_id, p_project_id) = p_project_id
+        when 'documents' then coalesce(h.entity_id, p_document_id) = p_document_id
+        when 'tasks' then coalesce(h.entity_id, p_task_id) = p_task_id
+        when 'comments' then coalesce(h.entity_id, p_comment_id) = p_comment_id
+        when 'attachments' then coalesce(h.entity_id, p_attachment_id) = p_attachment_id
+      end
+  )
+$function$;
+alter function private.is_held(p_project_id uuid, p_document_id uuid, p_task_id uuid, p_comment_id uuid, p_attachment_id uuid) owner to novax_owner;
+comment on function private.is_held(p_project_id uuid, p_document_id uuid, p_task_id uuid, p_comment_id uuid, p_attachment_id uuid) is 'Whether a legal hold of app.current_org_id covers a row: itself, all of its kind, or what it is in. Null for what it is not in.';
+grant execute on function private.is_held(p_project_id uuid, p_document_id uuid, p_task_id uuid, p_comment_id uuid, p_attachment_id uuid) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.is_self(p_column name DEFAULT 'user_id'::name)
  RETURNS text
  LANGUAGE sql
@@ -3841,6 +3912,16 @@ alter function private.mark_audit_anchored(p_ids uuid[]) owner to novax_definer;
 comment on function private.mark_audit_anchored(p_ids uuid[]) is 'Notes that these heads are in the store outside the database.';
 grant execute on function private.mark_audit_anchored(p_ids uuid[]) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.mark_blob_removed(p_id uuid)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ delete from public.blob_removals b where b.id = p_id $function$;
+alter function private.mark_blob_removed(p_id uuid) owner to novax_definer;
+comment on function private.mark_blob_removed(p_id uuid) is 'Notes that the store has a file no more.';
+grant execute on function private.mark_blob_removed(p_id uuid) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.mark_document_editor()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3887,6 +3968,21 @@ $function$;
 alter function private.member_of(p_least character varying, p_column name) owner to novax_owner;
 comment on function private.member_of(p_least character varying, p_column name) is 'Condition: the row''s organization is one in which app.current_user_id has at least this role (and is app.current_org_id when set). Null, hence an error, for an unknown role.';
 
+CREATE OR REPLACE FUNCTION private.note_view_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  insert into public.view_changes (view) select unnest(tg_argv) on conflict do nothing;
+  return null;
+end
+$function$;
+alter function private.note_view_change() owner to novax_definer;
+comment on function private.note_view_change() is 'Notes that the views named in the trigger do not show this transaction yet.';
+grant execute on function private.note_view_change() to novax_owner;
+
 CREATE OR REPLACE FUNCTION private.oauth_account_by_subject(p_provider character varying, p_subject character varying)
  RETURNS TABLE(account_id uuid, user_id uuid, email character varying, username character varying, status character varying)
  LANGUAGE sql
@@ -3912,7 +4008,52 @@ alter function private.organization_ids() owner to novax_definer;
 comment on function private.organization_ids() is 'For schedules that visit every organization, one at a time, with app.current_org_id set.';
 grant execute on function private.organization_ids() to novax_worker;
 
-CREATE OR REPLACE FUNCTION private.owed_documents(p_model_id smallint, p_indexed boolean, p_since interval, p_limit integer)
+CREATE OR REPLACE FUNCTION private.organizations_with_deleted(p_after uuid, p_limit integer)
+ RETURNS TABLE(org_id uuid)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select u.org_id from (
+    select o.id as org_id from public.organizations o where o.status = 'deleted'
+    union select p.org_id from public.projects p where p.status = 'deleted'
+    union select d.org_id from public.documents d where d.status = 'deleted'
+    union select c.org_id from public.comments c where c.status = 'deleted'
+    union select a.org_id from public.attachments a where a.status = 'deleted'
+  ) u
+  where u.org_id > p_after
+  order by u.org_id limit p_limit
+$function$;
+alter function private.organizations_with_deleted(p_after uuid, p_limit integer) owner to novax_definer;
+comment on function private.organizations_with_deleted(p_after uuid, p_limit integer) is 'Organizations in which something waits for its purge, held or not, by id.';
+grant execute on function private.organizations_with_deleted(p_after uuid, p_limit integer) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.owe_blob_removal()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  insert into public.blob_removals (org_id, storage_key) values (old.org_id, old.storage_key);
+  return null;
+end
+$function$;
+alter function private.owe_blob_removal() owner to novax_definer;
+comment on function private.owe_blob_removal() is 'Lists the file of an attachment that is deleted, by whatever way, for removal from the store.';
+grant execute on function private.owe_blob_removal() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.owed_blob_removals(p_limit integer)
+ RETURNS TABLE(id uuid, storage_key character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select b.id, b.storage_key from public.blob_removals b order by b.created_at, b.id limit p_limit $function$;
+alter function private.owed_blob_removals(p_limit integer) owner to novax_definer;
+comment on function private.owed_blob_removals(p_limit integer) is 'Files to be removed from the store, the oldest debts first.';
+grant execute on function private.owed_blob_removals(p_limit integer) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.owed_documents(p_model_id smallint, p_since interval, p_limit integer)
  RETURNS TABLE(job character varying, org_id uuid, document_id uuid, fingerprint character varying)
  LANGUAGE sql
  STABLE SECURITY DEFINER
@@ -3962,76 +4103,31 @@ comment on function private.person_keys_of(p_user_ids uuid[]) is 'Wrapped keys, 
 grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_api;
 grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_worker;
 
-CREATE OR REPLACE FUNCTION private.prunable_partitions(p_keep interval)
- RETURNS TABLE(parent text, partition text, ends timestamp with time zone)
- LANGUAGE plpgsql
- STABLE SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  if p_keep < interval '30 days' then
-    raise exception 'events are kept at least 30 days' using errcode = 'invalid_parameter_value';
-  end if;
-  return query
-    select c.relname::text, d.relname::text, b.ends
-    from pg_class c
-    join pg_inherits i on i.inhparent = c.oid
-    join pg_class d on d.oid = i.inhrelid
-    cross join lateral (
-      select substring(pg_get_expr(d.relpartbound, d.oid) from 'FROM \(''([^'']+)''\)')::timestamptz as begins,
-             substring(pg_get_expr(d.relpartbound, d.oid) from 'TO \(''([^'']+)''\)$')::timestamptz as ends
-    ) b
-    where c.relnamespace = 'public'::regnamespace and c.relname in ('events_published', 'inbox')
-      -- The DEFAULT has no end and stays.
-      and b.ends <= now() - p_keep
-      -- What waits, or failed and may be freed, will be published into its old month, and delivered against that month's inbox.
-      and not exists (
-        select from public.events e
-        where e.status in ('pending', 'failed') and (e.created_at < b.ends or e.occurred_at < b.ends)
-      )
-      -- An old event that was published, or applied, lately is as young as that.
-      and case c.relname
-        when 'inbox' then not exists (
-          select from public.inbox r where r.occurred_at >= b.begins and r.occurred_at < b.ends and r.created_at > now() - p_keep
-        )
-        else not exists (
-          select from public.events e
-          where e.status = 'published' and e.created_at >= b.begins and e.created_at < b.ends and e.published_at > now() - p_keep
-        )
-      end
-    order by b.ends, c.relname;
-end
-$function$;
-alter function private.prunable_partitions(p_keep interval) owner to novax_definer;
-comment on function private.prunable_partitions(p_keep interval) is 'Months of published events and of the inbox that ended longer ago than the given time, at least 30 days, and that nothing needs any more.';
-grant execute on function private.prunable_partitions(p_keep interval) to novax_migrator;
-grant execute on function private.prunable_partitions(p_keep interval) to novax_owner;
-grant execute on function private.prunable_partitions(p_keep interval) to novax_worker;
-
-CREATE OR REPLACE FUNCTION private.prune_partition(p_keep interval)
- RETURNS text
+CREATE OR REPLACE FUNCTION private.purge_organization(p_retain_days integer)
+ RETURNS boolean
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET lock_timeout TO '1s'
 AS $function$
 declare
-  v_oldest record;
+  v_org_id uuid := nullif(current_setting('app.current_org_id', true), '')::uuid;
 begin
-  perform pg_advisory_xact_lock(hashtextextended('private.ensure_partitions', 0));
-  select parent, partition into v_oldest from private.prunable_partitions(p_keep) limit 1;
-  if v_oldest is null then
-    return null;
+  perform from public.organizations o
+  where o.id = v_org_id and o.status = 'deleted' and o.updated_at < now() - make_interval(days => p_retain_days) for update;
+  if not found
+    or exists (select from public.projects p where p.org_id = v_org_id)
+    or exists (select from public.legal_holds h where h.org_id = v_org_id and h.status = 'active') then
+    return false;
   end if;
-  execute format('alter table public.%I detach partition public.%I', v_oldest.parent, v_oldest.partition);
-  execute format('drop table public.%I', v_oldest.partition);
-  return v_oldest.partition;
+  -- Released ones; that they were there stands in the trail.
+  delete from public.legal_holds h where h.org_id = v_org_id;
+  delete from public.organizations o where o.id = v_org_id;
+  return true;
 end
 $function$;
-alter function private.prune_partition(p_keep interval) owner to novax_owner;
-comment on function private.prune_partition(p_keep interval) is 'Drops the oldest month that private.prunable_partitions names and answers its name, null when there is none. Fails with 55P03 when a lock is not free within a second.';
-grant execute on function private.prune_partition(p_keep interval) to novax_migrator;
-grant execute on function private.prune_partition(p_keep interval) to novax_worker;
+alter function private.purge_organization(p_retain_days integer) owner to novax_definer;
+comment on function private.purge_organization(p_retain_days integer) is 'Removes app.current_org_id for good once it has been deleted for so many days, is empty and nothing holds it; says whether it did.';
+grant execute on function private.purge_organization(p_retain_days integer) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying)
  RETURNS void
@@ -4107,6 +4203,32 @@ $function$;
 alter function private.refresh_ai_views() owner to novax_definer;
 comment on function private.refresh_ai_views() is 'Refreshes both without blocking readers; works where MAINTAIN does not exist.';
 grant execute on function private.refresh_ai_views() to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.refresh_view(p_view character varying, p_force boolean DEFAULT false)
+ RETURNS character varying
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_view is null or p_view not in ('mv_ai_document_context', 'mv_ai_task_intelligence') then
+    raise exception 'unknown view' using errcode = 'invalid_parameter_value';
+  end if;
+  if not pg_try_advisory_xact_lock(hashtextextended('private.refresh_view ' || p_view, 0)) then
+    return 'busy';
+  end if;
+  -- Before the refresh, which reads later and so shows all that is taken away here; what is committed meanwhile stays, and is the next one's.
+  delete from public.view_changes c where c.view = p_view;
+  if not found and not p_force then
+    return 'fresh';
+  end if;
+  execute format('refresh materialized view concurrently private.%I', p_view);
+  return 'refreshed';
+end
+$function$;
+alter function private.refresh_view(p_view character varying, p_force boolean) owner to novax_definer;
+comment on function private.refresh_view(p_view character varying, p_force boolean) is 'Refreshes one of the AI''s views without blocking its readers: refreshed; fresh when it shows all there is; busy when somebody else is at it. Fails whole: the old content stays, and owed.';
+grant execute on function private.refresh_view(p_view character varying, p_force boolean) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.refuse_change()
  RETURNS trigger
@@ -4633,6 +4755,60 @@ alter function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8
 comment on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) is 'Stores the seals over what audit_settled gave in this transaction and moves the horizon; one chain''s seal numbers are unique.';
 grant execute on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.sweep(p_table character varying, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_rows integer;
+begin
+  -- Ended sessions and tokens are kept for 30 days, for whoever looks into an incident.
+  case p_table
+    when 'sessions' then
+      -- Their refresh tokens go with them.
+      delete from public.sessions where id in (
+        select s.id from public.sessions s
+        where s.absolute_expires_at < now() - interval '30 days' or s.revoked_at < now() - interval '30 days'
+        limit p_limit for update skip locked
+      );
+    when 'refresh_tokens' then
+      delete from public.refresh_tokens where id in (
+        select t.id from public.refresh_tokens t where t.expires_at < now() - interval '30 days' limit p_limit for update skip locked
+      );
+    when 'one_time_tokens' then
+      delete from public.one_time_tokens where id in (
+        select t.id from public.one_time_tokens t where t.expires_at < now() - interval '30 days' limit p_limit for update skip locked
+      );
+    when 'oauth_flows' then
+      delete from public.oauth_flows where id in (
+        select f.id from public.oauth_flows f where f.expires_at < now() limit p_limit for update skip locked
+      );
+    when 'idempotency_keys' then
+      delete from public.idempotency_keys where id in (
+        select k.id from public.idempotency_keys k where k.expires_at < now() limit p_limit for update skip locked
+      );
+    when 'invitations' then
+      with swept as (
+        update public.invitations set status = 'expired' where id in (
+          select i.id from public.invitations i where i.status = 'pending' and i.expires_at < now() limit p_limit for update skip locked
+        )
+        returning id, org_id
+      )
+      insert into public.audit_log (org_id, actor_type, action, entity_type, entity_id, old_value, new_value)
+      select s.org_id, 'system', 'update', 'invitations', s.id, '{"status": "pending"}', '{"status": "expired"}' from swept s;
+    else
+      raise exception 'nothing of % expires', p_table using errcode = 'invalid_parameter_value';
+  end case;
+  get diagnostics v_rows = row_count;
+  return v_rows;
+end
+$function$;
+alter function private.sweep(p_table character varying, p_limit integer) owner to novax_definer;
+comment on function private.sweep(p_table character varying, p_limit integer) is 'Removes up to that many expired rows of one table (invitations are marked instead) and says how many. Several at once share the work.';
+grant execute on function private.sweep(p_table character varying, p_limit integer) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.sync_membership()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -4811,6 +4987,21 @@ $function$;
 alter function private.verify_email(p_token_hash bytea) owner to novax_definer;
 comment on function private.verify_email(p_token_hash bytea) is 'Confirms the address that a secret was mailed to, once; the person, or null for a secret that is unknown, used or too old.';
 grant execute on function private.verify_email(p_token_hash bytea) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.view_staleness()
+ RETURNS TABLE(view character varying, seconds double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select v.view, coalesce(extract(epoch from clock_timestamp() - min(c.created_at)), 0)::double precision
+  from (values ('mv_ai_document_context'::varchar), ('mv_ai_task_intelligence')) as v (view)
+  left join public.view_changes c on c.view = v.view
+  group by v.view
+$function$;
+alter function private.view_staleness() owner to novax_definer;
+comment on function private.view_staleness() is 'Age of the oldest change that a view does not show, in seconds; 0 when it shows all there is.';
+grant execute on function private.view_staleness() to novax_worker;
 
 -- alter default privileges for role novax_definer on functions: execute to novax_definer
 -- alter default privileges for role novax_owner on functions: execute to novax_owner

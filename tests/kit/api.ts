@@ -73,6 +73,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     // One network is all that tests come from.
     SIGN_IN_TRIES: { account: 3, network: 1_000_000 },
     CHECK_OUTPUT: true,
+    SHUTDOWN_DELAY_MS: 0,
     SHUTDOWN_DEADLINE_MS: 10_000,
     ...options.env,
   };
@@ -85,6 +86,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     JOB_LOCK_MS: 30_000,
     LANGUAGE_MODEL_PROVIDER: 'local',
     WORKER_ROLES: [...workerRoles],
+    SCHEDULES_REPEAT_MS: 120_000,
     SHUTDOWN_DEADLINE_MS: 20_000,
   };
   const started = async (changes: Partial<WorkersEnv> = {}): Promise<AsyncDisposable> =>

@@ -177,6 +177,7 @@ export async function startApi(
   const server = createApiServer({
     chain,
     ready,
+    leaving: () => lifecycle.closing,
     jwks: () => tokens.jwks,
     corsOrigins: env.CORS_ORIGINS,
     trustedHops: env.TRUST_PROXY,

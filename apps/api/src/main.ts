@@ -3,7 +3,6 @@ import { armCrash } from '@novax/runtime/crash';
 import { EnvError } from '@novax/runtime/env';
 import { runProcess } from '@novax/runtime/lifecycle';
 import { createLogger } from '@novax/runtime/log';
-import { startApi } from './compose.ts';
 import { readApiEnv } from './env.ts';
 
 try {
@@ -15,7 +14,10 @@ try {
   await runProcess({
     log,
     deadlineMs: env.SHUTDOWN_DEADLINE_MS,
+    delayMs: env.SHUTDOWN_DELAY_MS,
     start: async (lifecycle) => {
+      // Loaded here, because that takes seconds in which a signal may come.
+      const { startApi } = await import('./compose.ts');
       ({ reload } = await startApi(env, { lifecycle, log }));
     },
   });

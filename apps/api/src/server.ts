@@ -15,12 +15,15 @@ import { createRestFace } from './faces/rest.ts';
 import { createThinPath, write } from './faces/thin.ts';
 import { createTrpcFace } from './faces/trpc.ts';
 import type { Chain } from './invoke.ts';
+import { responseClass } from './last-answers.ts';
 import { tlsOptions, type TlsPair } from './tls.ts';
 import { answerHeaders, problem } from './wire.ts';
 
 export interface ServerOptions {
   readonly chain: Chain;
   readonly ready: () => Promise<readonly ReadyLine[]>;
+  /** True once this process is on its way out: every answer from then on closes its connection. */
+  readonly leaving: () => boolean;
   /** JWKS of the access tokens' public keys, as they are now. */
   readonly jwks: () => unknown;
   readonly corsOrigins: readonly string[];
@@ -56,6 +59,9 @@ export function createApiServer(options: ServerOptions): Server | TlsServer {
   const thin = createThinPath(chain, trustedHops);
 
   const app = express();
+  const Response = responseClass(options.leaving);
+  // Express gives every response a prototype of its own.
+  Object.assign(app.response, { writeHead: Response.prototype.writeHead });
   app.disable('x-powered-by');
   // The etag costs more than the whole thin path, and answers differ per caller.
   app.disable('etag');
@@ -83,7 +89,7 @@ export function createApiServer(options: ServerOptions): Server | TlsServer {
   });
 
   // The time limits below are looked at this often; every 30 s, the default, would let a slow caller stay three times as long.
-  const settings = { connectionsCheckingInterval: 2_000 };
+  const settings = { connectionsCheckingInterval: 2_000, ServerResponse: Response };
   const headers = Object.entries(options.strictTransport ? { ...fixedHeaders, ...strictTransport } : fixedHeaders);
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     for (const [name, value] of headers) response.setHeader(name, value);

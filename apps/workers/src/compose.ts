@@ -11,7 +11,7 @@ import { meiliSearchEngine } from '@novax/adapters/search-engine';
 import { createSummarizer } from '@novax/adapters/summarizer';
 import { queueNames } from '@novax/contracts/jobs';
 import { assertBoundByPolicies } from '@novax/db/powerless';
-import { ensureEmbeddingModel, keepDeadLetter } from '@novax/db/queries/upkeep';
+import { ensureEmbeddingModel, keepDeadLetter, viewStaleness } from '@novax/db/queries/upkeep';
 import { openDatabase } from '@novax/db/tx';
 import { recordErasures } from '@novax/domain/users/erase';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
@@ -26,7 +26,7 @@ import { reconcile, runJob } from './jobs/run-job.ts';
 import { queueSettings } from './queue-limits.ts';
 import { startMail } from './mail.ts';
 import { startRelay } from './relay.ts';
-import { startSchedules } from './schedules.ts';
+import { keepSchedules } from './schedules.ts';
 import { startSeals } from './seals.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -140,7 +140,16 @@ const eventRetentionDays = env.EVENT_RETENTION_DAYS ?? 30;
         log.warn({ err }, 'the erased could not be listed in the store; the schedule tries again'),
       );
   }
-  if (has('schedules')) lifecycle.add('schedules', await startSchedules(queue, log), (it) => it());
+  if (has('schedules')) {
+    lifecycle.add('schedules', await keepSchedules(queue, { everyMs: env.SCHEDULES_REPEAT_MS, log }), (it) => it());
+    const report = setInterval(() => {
+      viewStaleness(db).then(
+        (views) => views.forEach(({ view, seconds }) => metrics.viewStaleness.set({ view }, seconds)),
+        () => undefined,
+      );
+    }, reportEveryMs);
+    lifecycle.add('view report', report, clearInterval);
+  }
   if (has('fan-out')) {
     const consumer = fanOutConsumer({
       queue,

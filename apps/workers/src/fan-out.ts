@@ -32,6 +32,7 @@ export const owedJobs: Readonly<Record<EventType, readonly DocumentJob[]>> = {
   'document.updated': changed,
   'document.archived': moved,
   'document.deleted': moved,
+  'document.purged': moved,
   // Written by those very jobs: answering it with a job would never end.
   'document.enriched': nothing,
 };

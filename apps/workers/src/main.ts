@@ -3,7 +3,6 @@ import { armCrash } from '@novax/runtime/crash';
 import { EnvError } from '@novax/runtime/env';
 import { runProcess } from '@novax/runtime/lifecycle';
 import { createLogger } from '@novax/runtime/log';
-import { startWorkers } from './compose.ts';
 import { readWorkersEnv } from './env.ts';
 
 try {
@@ -14,6 +13,8 @@ try {
     log,
     deadlineMs: env.SHUTDOWN_DEADLINE_MS,
     start: async (lifecycle) => {
+      // Loaded here, because that takes seconds in which a signal may come.
+      const { startWorkers } = await import('./compose.ts');
       await startWorkers(env, { lifecycle, log });
     },
   });

@@ -18,8 +18,10 @@ export const schedules: readonly Schedule[] = [
   { key: 'prune-partitions', everyMs: 24 * 60 * minuteMs, request: { name: 'prune-partitions', payload: {} } },
   { key: 'record-erasures', everyMs: minuteMs, request: { name: 'record-erasures', payload: {} } },
   { key: 'anchor-audit', everyMs: 60 * minuteMs, request: { name: 'anchor-audit', payload: {} } },
+  { key: 'sweep-expired', everyMs: 60 * minuteMs, request: { name: 'sweep-expired', payload: {} } },
+  { key: 'purge-deleted', everyMs: 60 * minuteMs, request: { name: 'purge-deleted', payload: {} } },
   // What changed lately is looked at often and by index, everything now and then. With the half minute that the stream is given, and the
-  // `repairMs` until lost schedules are back, a lost job returns within a minute.
+  // `SCHEDULES_REPEAT_MS` until lost schedules are back, a lost job returns within a minute.
   {
     key: 'reconcile-recent',
     everyMs: minuteMs / 3,
@@ -28,21 +30,24 @@ export const schedules: readonly Schedule[] = [
   { key: 'reconcile-all', everyMs: 15 * minuteMs, request: { name: 'reconcile-owed-work', payload: { sinceS: null } } },
 ];
 
-/** Milliseconds between looks for lost schedules. */
-const repairMs = 5000;
-
-/** Puts every schedule in place, and back when it is lost, until the answer is called. Throws DEPENDENCY_UNAVAILABLE at the start only. */
-export async function startSchedules(queue: JobQueue, log: Logger): Promise<() => Promise<void>> {
-  const place = async (): Promise<void> => {
-    for (const { key, everyMs, request } of schedules) await queue.schedule(key, everyMs, request);
-  };
-  await place();
-  let placing = Promise.resolve();
+/** Puts every schedule in place, and again every `everyMs`: one that is there keeps its pace, one that was lost begins anew. The answer stops it. */
+export async function keepSchedules(
+  queue: JobQueue,
+  options: { readonly everyMs: number; readonly log: Logger },
+): Promise<() => Promise<void>> {
+  await putSchedules(queue);
+  let running = Promise.resolve();
   const timer = setInterval(() => {
-    placing = placing.then(place).catch((err: unknown) => log.debug({ err }, 'schedules could not be looked at'));
-  }, repairMs);
+    running = running
+      .then(() => putSchedules(queue))
+      .catch((err: unknown) => options.log.warn({ err }, 'schedules could not be put in place; trying again later'));
+  }, options.everyMs);
   return async () => {
     clearInterval(timer);
-    await placing;
+    await running;
   };
+}
+
+async function putSchedules(queue: JobQueue): Promise<void> {
+  for (const { key, everyMs, request } of schedules) await queue.schedule(key, everyMs, request);
 }

@@ -60,6 +60,8 @@ export const jobs = {
   'prune-partitions': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
   'record-erasures': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
   'anchor-audit': { queue: 'maintenance', attempts: 12, version: 1, payload: nothing },
+  'sweep-expired': { queue: 'maintenance', attempts: 3, version: 1, payload: nothing },
+  'purge-deleted': { queue: 'maintenance', attempts: 3, version: 1, payload: nothing },
   'reconcile-owed-work': { queue: 'maintenance', attempts: 3, version: 1, payload: reconcileJob },
 } as const satisfies Record<string, JobRow>;
 

@@ -1,4 +1,5 @@
 /** The life of a process: closers run in reverse order, within a deadline, once. */
+import { pause } from './clock.ts';
 import type { Logger } from './log.ts';
 
 export interface Closer {
@@ -29,13 +30,14 @@ export class Lifecycle {
     return this.#closing !== undefined;
   }
 
-  /** Closes everything once; true when all of it ended within the deadline. */
-  close(): Promise<boolean> {
-    this.#closing ??= this.#closeAll();
+  /** Closes everything once, `delayMs` after it said that it is closing; true when all of it then ended within the deadline. */
+  close(delayMs = 0): Promise<boolean> {
+    this.#closing ??= this.#closeAll(delayMs);
     return this.#closing;
   }
 
-  async #closeAll(): Promise<boolean> {
+  async #closeAll(delayMs: number): Promise<boolean> {
+    if (delayMs > 0) await pause(delayMs);
     const deadline = Date.now() + this.#deadlineMs;
     let clean = true;
     for (const closer of this.#closers.toReversed()) {
@@ -59,36 +61,50 @@ export class Lifecycle {
   }
 }
 
-/** Runs a process: starts it, closes it on SIGTERM or SIGINT, and exits 0 when that was clean; a second signal exits at once. */
+/**
+ * Runs a process: starts it, closes it on SIGTERM or SIGINT, and exits 0 when that was clean; a second signal exits at once.
+ * A process that has started goes on serving for `delayMs` after the signal, while whoever sends it work learns that it is leaving.
+ */
 export async function runProcess(options: {
   readonly log: Logger;
   readonly deadlineMs: number;
+  readonly delayMs?: number;
   readonly start: (lifecycle: Lifecycle) => Promise<void>;
 }): Promise<void> {
+  const { log, delayMs = 0 } = options;
   const lifecycle = new Lifecycle(options);
-  const stop = (signal: string, code: number): void => {
+  let started = false;
+  const stop = (reason: string, end: { readonly code: number; readonly delayMs: number }): void => {
+    log.info({ signal: reason }, 'stopping');
+    void lifecycle.close(end.delayMs).then((clean) => process.exit(clean ? end.code : 1));
+  };
+  const onSignal = (signal: string): void => {
     if (lifecycle.closing) {
-      options.log.warn({ signal }, 'second signal: leaving at once');
+      log.warn({ signal }, 'second signal: leaving at once');
       process.exit(1);
     }
-    options.log.info({ signal }, 'stopping');
-    void lifecycle.close().then((clean) => process.exit(clean ? code : 1));
+    // Nobody sends work to what has not started.
+    stop(signal, { code: 0, delayMs: started ? delayMs : 0 });
   };
-  process.on('SIGTERM', () => stop('SIGTERM', 0));
-  process.on('SIGINT', () => stop('SIGINT', 0));
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
   process.on('unhandledRejection', (thrown) => {
-    options.log.fatal({ err: thrown }, 'unhandled rejection');
+    log.fatal({ err: thrown }, 'unhandled rejection');
     // While closing, a late failure must not cut short what is still being finished.
-    if (!lifecycle.closing) stop('unhandledRejection', 1);
+    if (!lifecycle.closing) stop('unhandledRejection', { code: 1, delayMs: 0 });
   });
   process.on('uncaughtException', (thrown) => {
-    options.log.fatal({ err: thrown }, 'uncaught exception');
-    if (!lifecycle.closing) stop('uncaughtException', 1);
+    log.fatal({ err: thrown }, 'uncaught exception');
+    if (!lifecycle.closing) stop('uncaughtException', { code: 1, delayMs: 0 });
   });
+  log.info('starting');
   try {
     await options.start(lifecycle);
+    started = true;
   } catch (thrown) {
-    options.log.fatal({ err: thrown }, 'could not start');
+    // What was taken away under a start that a signal ended is no failure of it.
+    if (lifecycle.closing) return;
+    log.fatal({ err: thrown }, 'could not start');
     await lifecycle.close();
     process.exit(1);
   }

@@ -10,7 +10,6 @@ export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  const viewsRefreshedAt = new Map<string, number>();
   return {
     registry,
     httpRequestDuration: new Histogram({
@@ -105,19 +104,20 @@ export function createMetrics() {
     }),
     viewStaleness: new Gauge({
       name: 'novax_view_staleness_seconds',
-      help: 'Time since this process last refreshed a materialized view.',
+      help: 'Age of the oldest change that a materialized view does not show yet.',
       labelNames: ['view'],
       registers,
-      collect() {
-        for (const [view, at] of viewsRefreshedAt) this.set({ view }, (Date.now() - at) / 1000);
-      },
     }),
-    /** Notes that a materialized view was refreshed just now. */
-    viewRefreshed: (view: string): void => void viewsRefreshedAt.set(view, Date.now()),
     partitionRunway: new Gauge({
       name: 'novax_partition_runway_days',
       help: 'Days until a table has no partition for new rows.',
       labelNames: ['table'],
+      registers,
+    }),
+    removedRows: new Counter({
+      name: 'novax_removed_rows_total',
+      help: 'Rows that went by themselves: expired, or deleted longer ago than they are kept.',
+      labelNames: ['table', 'reason'],
       registers,
     }),
     auditSealLag: new Gauge({

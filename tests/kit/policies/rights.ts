@@ -19,6 +19,11 @@ export const RIGHTS: Readonly<Record<string, string>> = {
   'private.mv_ai_document_context': '',
   'private.mv_ai_task_intelligence': '',
 
+  // Functions alone reach it: it says that something changed, not what.
+  'public.view_changes': 'backup select:all',
+  // Likewise: files of any organization, which the worker alone removes.
+  'public.blob_removals': 'backup select:all',
+
   // What policies read. A person sees their own memberships; a trigger alone writes, or callers could let themselves in.
   'app.memberships': 'api select:self; worker select:org; backup select:all',
 

@@ -56,6 +56,11 @@ const VERBS: readonly Verb[] = [
     load: () => import('../commands/dlq.ts'),
   },
   {
+    name: 'views',
+    summary: 'refresh the materialized views that the AI reads',
+    load: () => import('../commands/views.ts'),
+  },
+  {
     name: 'users',
     summary: 'find, suspend and restore accounts',
     load: () => import('../commands/users.ts'),

@@ -1,10 +1,12 @@
 /** Runs one background job: total over the jobs there are. */
 import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
-import { aiViews, ensurePartitions, owedDocuments, prunePartitions, refreshViews } from '@novax/db/queries/upkeep';
+import { aiViews, ensurePartitions, owedDocuments, prunePartitions, refreshView } from '@novax/db/queries/upkeep';
 import type { Database } from '@novax/db/tx';
 import { anchorHeads } from '@novax/domain/audit/anchors';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
 import { indexDocument } from '@novax/domain/documents/index-document';
+import { purgeDeleted, removeOwedBlobs } from '@novax/domain/upkeep/purge';
+import { sweepExpired } from '@novax/domain/upkeep/sweep';
 import { recordErasures } from '@novax/domain/users/erase';
 import type { BlobStore, Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
 import { crashAt } from '@novax/runtime/crash';
@@ -42,10 +44,10 @@ const runners: Runners = {
     const { db, modelId, searchEngine } = parts;
     return searchEngine === null ? 'no engine' : indexDocument({ db, modelId, searchEngine }, payload);
   },
-  async 'refresh-views'({ db, metrics }) {
-    const refreshed = await refreshViews(db);
-    if (refreshed) for (const view of aiViews) metrics.viewRefreshed(view);
-    return refreshed;
+  async 'refresh-views'({ db }) {
+    const outcomes: string[] = [];
+    for (const view of aiViews) outcomes.push(`${view} ${await refreshView(db, view)}`);
+    return outcomes;
   },
   async 'ensure-partitions'({ db, metrics }) {
     for (const { parent, runwayDays } of await ensurePartitions(db))
@@ -63,6 +65,15 @@ const runners: Runners = {
     const { heads, held } = await anchorHeads({ db, store: anchors, signer });
     if (!held) log.debug({ heads }, 'audit anchors are not held by an object lock');
     return heads;
+  },
+  'sweep-expired': ({ db, metrics }) =>
+    sweepExpired({ db, swept: (table, rows) => metrics.removedRows.inc({ table, reason: 'expired' }, rows) }),
+  async 'purge-deleted'({ db, blobs, metrics }) {
+    const rows = await purgeDeleted({
+      db,
+      purged: (table, count) => metrics.removedRows.inc({ table, reason: 'retention' }, count),
+    });
+    return { rows, files: blobs === null ? 'no store' : await removeOwedBlobs({ db, blobs }) };
   },
   'reconcile-owed-work': (parts, payload) => reconcile(parts, payload.sinceS),
 };

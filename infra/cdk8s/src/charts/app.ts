@@ -41,6 +41,8 @@ export function appChart(app: App, config: DeploymentConfig): Chart {
             PORT: String(PORTS.api),
             METRICS_PORT: String(PORTS.apiMetrics),
             TRUST_PROXY: '1',
+            // On top of the drain: callers who kept their connections are told to leave them.
+            SHUTDOWN_DELAY_MS: '5000',
           }),
           ...sharedVariables(config),
           ...secretVariables(keys),

@@ -45,6 +45,8 @@ export const events = {
   'document.updated': { aggregate: 'document', version: 1, payload: document },
   'document.archived': { aggregate: 'document', version: 1, payload: document },
   'document.deleted': { aggregate: 'document', version: 1, payload: document },
+  /** Gone for good, with everything it had; `version` is one above its last. */
+  'document.purged': { aggregate: 'document', version: 1, payload: document },
   /** Written by the AI; never bumps the document's version, so `version` is the one it read. */
   'document.enriched': {
     aggregate: 'document',

@@ -5,19 +5,25 @@ import type { Database } from '../tx.ts';
 
 /** The AI's materialized views. */
 export const aiViews = ['mv_ai_document_context', 'mv_ai_task_intelligence'] as const;
+export type AiView = (typeof aiViews)[number];
 
-/** Refreshes the AI's materialized views without blocking their readers; false when a refresh is under way elsewhere, which is enough. */
-export function refreshViews(db: Database): Promise<boolean> {
-  return db.inSystem('materialized views hold every organization', async (tx) => {
-    const { locked } = only(await tx.sql(tryLock, ['refresh views']), 'advisory lock');
-    if (locked) await tx.sql(refresh, []);
-    return locked;
-  });
+/** What became of a refresh: done; not needed, for the view shows all there is; or under way elsewhere, which is enough. */
+export type ViewOutcome = 'refreshed' | 'fresh' | 'busy';
+
+/** Refreshes one view without blocking its readers, unless it shows all there is. When it fails, the old content stays and is still owed. */
+export async function refreshView(db: Database, view: AiView): Promise<ViewOutcome> {
+  const rows = await db.inSystem('materialized views hold every organization', (tx) => tx.sql(refresh, [view]));
+  return only(rows, 'refresh_view').outcome;
 }
-const refresh = statement<Record<string, never>>('refresh_ai_views', 'select private.refresh_ai_views()');
-const tryLock = statement<{ locked: boolean }>(
-  'try_lock',
-  'select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked',
+const refresh = statement<{ outcome: ViewOutcome }>('refresh_view', 'select private.refresh_view($1) as outcome');
+
+/** Seconds since the oldest change that each view does not show yet; 0 for one that shows all there is. */
+export function viewStaleness(db: Database): Promise<readonly { view: AiView; seconds: number }[]> {
+  return db.inSystem('materialized views hold every organization', (tx) => tx.sql(staleness, []));
+}
+const staleness = statement<{ view: AiView; seconds: number }>(
+  'view_staleness',
+  'select view, seconds from private.view_staleness()',
 );
 
 /** Makes missing monthly partitions; answers per table how many days the ones there will last. */
