@@ -4053,7 +4053,7 @@ alter function private.owed_blob_removals(p_limit integer) owner to novax_define
 comment on function private.owed_blob_removals(p_limit integer) is 'Files to be removed from the store, the oldest debts first.';
 grant execute on function private.owed_blob_removals(p_limit integer) to novax_worker;
 
-CREATE OR REPLACE FUNCTION private.owed_documents(p_model_id smallint, p_since interval, p_limit integer)
+CREATE OR REPLACE FUNCTION private.owed_documents(p_model_id smallint, p_indexed boolean, p_since interval, p_limit integer)
  RETURNS TABLE(job character varying, org_id uuid, document_id uuid, fingerprint character varying)
  LANGUAGE sql
  STABLE SECURITY DEFINER
@@ -4102,6 +4102,77 @@ alter function private.person_keys_of(p_user_ids uuid[]) owner to novax_definer;
 comment on function private.person_keys_of(p_user_ids uuid[]) is 'Wrapped keys, null where destroyed; worth nothing without the installation''s own key. No line where none was made.';
 grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_api;
 grant execute on function private.person_keys_of(p_user_ids uuid[]) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.prunable_partitions(p_keep interval)
+ RETURNS TABLE(parent text, partition text, ends timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_keep < interval '30 days' then
+    raise exception 'events are kept at least 30 days' using errcode = 'invalid_parameter_value';
+  end if;
+  return query
+    select c.relname::text, d.relname::text, b.ends
+    from pg_class c
+    join pg_inherits i on i.inhparent = c.oid
+    join pg_class d on d.oid = i.inhrelid
+    cross join lateral (
+      select substring(pg_get_expr(d.relpartbound, d.oid) from 'FROM \(''([^'']+)''\)')::timestamptz as begins,
+             substring(pg_get_expr(d.relpartbound, d.oid) from 'TO \(''([^'']+)''\)$')::timestamptz as ends
+    ) b
+    where c.relnamespace = 'public'::regnamespace and c.relname in ('events_published', 'inbox')
+      -- The DEFAULT has no end and stays.
+      and b.ends <= now() - p_keep
+      -- What waits, or failed and may be freed, will be published into its old month, and delivered against that month's inbox.
+      and not exists (
+        select from public.events e
+        where e.status in ('pending', 'failed') and (e.created_at < b.ends or e.occurred_at < b.ends)
+      )
+      -- An old event that was published, or applied, lately is as young as that.
+      and case c.relname
+        when 'inbox' then not exists (
+          select from public.inbox r where r.occurred_at >= b.begins and r.occurred_at < b.ends and r.created_at > now() - p_keep
+        )
+        else not exists (
+          select from public.events e
+          where e.status = 'published' and e.created_at >= b.begins and e.created_at < b.ends and e.published_at > now() - p_keep
+        )
+      end
+    order by b.ends, c.relname;
+end
+$function$;
+alter function private.prunable_partitions(p_keep interval) owner to novax_definer;
+comment on function private.prunable_partitions(p_keep interval) is 'Months of published events and of the inbox that ended longer ago than the given time, at least 30 days, and that nothing needs any more.';
+grant execute on function private.prunable_partitions(p_keep interval) to novax_migrator;
+grant execute on function private.prunable_partitions(p_keep interval) to novax_owner;
+grant execute on function private.prunable_partitions(p_keep interval) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.prune_partition(p_keep interval)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '1s'
+AS $function$
+declare
+  v_oldest record;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('private.ensure_partitions', 0));
+  select parent, partition into v_oldest from private.prunable_partitions(p_keep) limit 1;
+  if v_oldest is null then
+    return null;
+  end if;
+  execute format('alter table public.%I detach partition public.%I', v_oldest.parent, v_oldest.partition);
+  execute format('drop table public.%I', v_oldest.partition);
+  return v_oldest.partition;
+end
+$function$;
+alter function private.prune_partition(p_keep interval) owner to novax_owner;
+comment on function private.prune_partition(p_keep interval) is 'Drops the oldest month that private.prunable_partitions names and answers its name, null when there is none. Fails with 55P03 when a lock is not free within a second.';
+grant execute on function private.prune_partition(p_keep interval) to novax_migrator;
+grant execute on function private.prune_partition(p_keep interval) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.purge_organization(p_retain_days integer)
  RETURNS boolean

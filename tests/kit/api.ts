@@ -86,7 +86,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     JOB_LOCK_MS: 30_000,
     LANGUAGE_MODEL_PROVIDER: 'local',
     WORKER_ROLES: [...workerRoles],
-    SCHEDULES_REPEAT_MS: 120_000,
+    SCHEDULES_REPEAT_MS: 5_000,
     SHUTDOWN_DEADLINE_MS: 20_000,
   };
   const started = async (changes: Partial<WorkersEnv> = {}): Promise<AsyncDisposable> =>

@@ -68,7 +68,7 @@ const schema = z.object({
     .transform((text) => text.split(',').map((role) => role.trim()))
     .pipe(z.array(z.enum(workerRoles)).min(1)),
   /** How often the schedules are put in place again, in case the job server lost them, milliseconds. */
-  SCHEDULES_REPEAT_MS: z.coerce.number().int().min(100).default(120_000),
+  SCHEDULES_REPEAT_MS: z.coerce.number().int().min(100).default(5_000),
   /** Tests only: where this process dies. */
   NOVAX_CRASH_AT: crashSchema,
   SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(20_000),
