@@ -155,6 +155,7 @@ test(
     await raw.quit();
     const demoted = await resumed();
     expect(demoted.job).toBeLessThan(5000);
+    for (const { schedule } of [stalled, demoted]) expect(schedule).toBeLessThan(5000 + everyMs);
     for (const stop of stops) await stop();
     figures.push(
       `20 cuts: a job is taken within ${worst.job} ms, a schedule of ${everyMs} ms fires within ${worst.schedule} ms; after 3 s of silence ${stalled.job} and ${stalled.schedule} ms; after READONLY ${demoted.job} and ${demoted.schedule} ms`,
