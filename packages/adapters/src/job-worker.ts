@@ -29,6 +29,8 @@ const burialMs = 60_000;
 const sweepBatch = 100;
 /** A job that loses its process this often is dead: as many tries as most jobs have. */
 const stallsMax = 5;
+/** Seconds for which a worker waits for a wake-up before it looks for itself. */
+const blockS = 2;
 /** Milliseconds that a worker which is being replaced waits for its new connections. */
 const reconnectMs = 5000;
 
@@ -103,6 +105,16 @@ async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promis
   };
 }
 
+/**
+ * After an error while it waited (a lost connection, a server that became a replica) the library waits for as long as it ever does, ten seconds,
+ * for a wake-up that it may have missed meanwhile; a job that falls due in that time would be late.
+ */
+class PromptWorker extends Worker {
+  override get maximumBlockTimeout(): number {
+    return blockS;
+  }
+}
+
 interface OpenWorker {
   close(): Promise<void>;
   /** Resolves when every connection was made anew, or after `reconnectMs`. */
@@ -128,7 +140,7 @@ async function openWorker(options: WorkerConnectOptions, run: RunOptions): Promi
   queue.on('error', warn);
   const bury = burial({ redis, lockPrefix: `${prefix}:dead:${run.queue}`, onDead: run.onDead, log });
   const burials = new Set<Promise<void>>();
-  const worker = new Worker(run.queue, (job) => process(job, run), {
+  const worker = new PromptWorker(run.queue, (job) => process(job, run), {
     connection: redis,
     prefix,
     concurrency: run.concurrency,
@@ -138,7 +150,7 @@ async function openWorker(options: WorkerConnectOptions, run: RunOptions): Promi
     maxStalledCount: stallsMax,
     // After a lost connection the library waits 15 s by default, and a wake-up lost with it costs one such poll.
     runRetryDelay: 500,
-    drainDelay: 2,
+    drainDelay: blockS,
     autorun: false,
   });
   worker.on('error', warn);

@@ -5,6 +5,7 @@ import type { JobQueue } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import { type JobsOptions, Queue } from 'bullmq';
+import { coalesced } from './coalesced.ts';
 import { turnsFor } from './fair-lanes.ts';
 import { queueAge } from './queue-ages.ts';
 import { assertPolicy, closeRedis, connectRedis, redisCall } from './redis.ts';
@@ -20,6 +21,11 @@ export interface QueueConnectOptions {
 }
 
 export const defaultPrefix = 'novax';
+interface ParsedRequest {
+  readonly request: JobRequest;
+  readonly data: unknown;
+}
+
 /** Jobs sent to the server at once: a flood must not become one command of many megabytes. */
 const batchMax = 500;
 
@@ -52,24 +58,30 @@ export async function connectJobQueue(options: QueueConnectOptions): Promise<Job
     return queue;
   };
 
+  const adders = new Map(
+    queueNames.map((name) => [
+      name,
+      coalesced(batchMax, async (batch: readonly ParsedRequest[]) => {
+        const requests = batch.map(({ request }) => request);
+        await redisCall(async () => {
+          const turns = await turnsFor(redis, `${prefix}:${name}`, requests);
+          const bulk = batch.map(({ request, data }, at) => ({
+            name: request.name,
+            data,
+            opts: { ...jobOptions(request.name, options.retryBaseMs), jobId: request.id, priority: turns[at] ?? 0 },
+          }));
+          await queueOf(name).addBulk(bulk);
+        });
+      }),
+    ]),
+  );
+
   return {
     async add(requests) {
-      const byQueue = Map.groupBy(requests, (request) => jobs[request.name].queue);
-      for (const [name, group] of byQueue) {
-        const bulk = group.map((request) => ({
-          name: request.name,
-          data: parsedPayload(request),
-          opts: { ...jobOptions(request.name, options.retryBaseMs), jobId: request.id },
-        }));
-        for (let from = 0; from < bulk.length; from += batchMax) {
-          const batch = bulk.slice(from, from + batchMax);
-          await redisCall(async () => {
-            const turns = await turnsFor(redis, `${prefix}:${name}`, group.slice(from, from + batchMax));
-            const inTurn = batch.map((job, at) => ({ ...job, opts: { ...job.opts, priority: turns[at] ?? 0 } }));
-            await queueOf(name).addBulk(inTurn);
-          });
-        }
-      }
+      // All of them before any is added: a wrong one refuses those beside it too.
+      const parsed = requests.map((request) => ({ request, data: parsedPayload(request) }));
+      const byQueue = Map.groupBy(parsed, ({ request }) => jobs[request.name].queue);
+      await Promise.all([...byQueue].map(([name, group]) => adders.get(name)?.(group)));
     },
     async schedule(key, everyMs, request) {
       const data = parsedPayload(request);
