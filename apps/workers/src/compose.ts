@@ -100,7 +100,7 @@ export async function startWorkers(
         'no STORAGE_DIR: a restore will not know who was erased since its backup, for nothing outside the database does',
       );
     const anchors = createAnchorStore(env);
-const eventRetentionDays = env.EVENT_RETENTION_DAYS ?? 30;
+    const eventRetentionDays = env.EVENT_RETENTION_DAYS ?? 30;
     const kept = { signer, anchors, eventRetentionDays };
     const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, ...kept, metrics, log };
     // All at once: a queue that waits for another one's jobs would go on taking its own.
