@@ -62,7 +62,7 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
         log.warn({ err }, 'relay interrupted; starting again');
         // A stream that was deleted comes back here; with the server away this fails as well, and the next round tries again.
         await bus.ensureStreams().catch(() => undefined);
-        await pause(500, stopping.signal);
+        await pause(200, stopping.signal);
       } finally {
         flight.abandon();
       }
