@@ -107,13 +107,15 @@ async function timed(work: () => Promise<void>): Promise<Timed> {
 /** Moves a full outbox to the published partition, batch after batch, with nothing else to do. */
 async function moveFloor({ database }: Bench): Promise<number> {
   await fillOutbox(database.admin, events, aggregates);
-  const { rows } = await database.admin.query<{ id: string }>('select id from events order by id');
+  const { rows } = await database.admin.query<{ id: string; created: string }>(
+    'select id, created_at::text as created from events order by id',
+  );
   const client = new pg.Client({ connectionString: database.workerUrl });
   await client.connect();
   try {
     const started = performance.now();
     for (let from = 0; from < rows.length; from += moveBatch) {
-      const batch = rows.slice(from, from + moveBatch).map(({ id }, n) => ({ id, seq: from + n }));
+      const batch = rows.slice(from, from + moveBatch).map((row, n) => ({ ...row, seq: from + n }));
       await client.query({ name: markPublished.name, text: markPublished.text, values: [JSON.stringify(batch)] });
     }
     return perSecond(rows.length, started);

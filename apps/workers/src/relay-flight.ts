@@ -10,9 +10,10 @@ import { toEnvelope, type OutboxRow } from '@novax/db/outbox';
 import type { EventBus, PublishResult } from '@novax/domain/ports';
 
 export interface Settled {
-  readonly stored: readonly { readonly id: string; readonly seq: number }[];
+  readonly stored: readonly { readonly id: string; readonly created: string; readonly seq: number }[];
   readonly refused: readonly {
     readonly id: string;
+    readonly created: string;
     readonly aggregateId: string;
     readonly error: string;
     readonly poison: boolean;
@@ -45,8 +46,8 @@ export function createFlight(bus: EventBus, onAnswer: () => void): Flight {
   /** Waiting events of an aggregate whose first is on its way. */
   const lines = new Map<string, OutboxRow[]>();
   const held = new Set<string>();
-  let stored: { id: string; seq: number }[] = [];
-  let refused: { id: string; aggregateId: string; error: string; poison: boolean }[] = [];
+  let stored: { id: string; created: string; seq: number }[] = [];
+  let refused: { id: string; created: string; aggregateId: string; error: string; poison: boolean }[] = [];
   let unanswered = 0;
   let bytes = 0;
   let abandoned = false;
@@ -63,14 +64,14 @@ export function createFlight(bus: EventBus, onAnswer: () => void): Flight {
     unanswered -= 1;
     const line = lines.get(row.aggregate_id) ?? [];
     if (result?.ok === true) {
-      stored.push({ id: row.id, seq: result.streamSeq });
+      stored.push({ id: row.id, created: row.created, seq: result.streamSeq });
       const next = line.shift();
       if (next === undefined) lines.delete(row.aggregate_id);
       else send(next);
     } else {
       const { error, poison } = result ?? { error: 'no answer', poison: false };
       held.add(row.aggregate_id);
-      refused.push({ id: row.id, aggregateId: row.aggregate_id, error, poison });
+      refused.push({ id: row.id, created: row.created, aggregateId: row.aggregate_id, error, poison });
       unanswered -= line.length;
       for (const waiting of line) drop(waiting.id);
       lines.delete(row.aggregate_id);

@@ -51,6 +51,7 @@ function row(id: number, aggregate: string): OutboxRow {
     attempts: 0,
     payload: {},
     bytes: 10,
+    created: '2026-05-01 00:00:00+00',
   };
 }
 

@@ -41,7 +41,7 @@ const bytesMax = 16 * 1024 * 1024;
 /** Shortest wait between two looks while events are on their way. */
 const lookMinMs = 20;
 /** Answers wait this long for company before they are marked; a mark is a round trip whatever it marks. */
-const gatherMs = 4;
+const gatherMs = 20;
 
 /** Runs until stopped; a lost connection or server costs time, never an event. The answer stops it after the events on their way. */
 export function startRelay(options: RelayOptions): () => Promise<void> {
@@ -63,7 +63,7 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
         log.warn({ err }, 'relay interrupted; starting again');
         // A stream that was deleted comes back here; with the server away this fails as well, and the next round tries again.
         await bus.ensureStreams().catch(() => undefined);
-        await pause(500, stopping.signal);
+        await pause(200, stopping.signal);
       } finally {
         flight.abandon();
       }
@@ -96,7 +96,8 @@ async function relayOn(connection: LockedConnection, parts: RelayParts): Promise
   /** The outbox may hold something that is not on its way. */
   let more = true;
   while (!stop.aborted || flight.unanswered() + flight.answered() > 0) {
-    if (flight.answered() > 0) await land(connection, parts);
+    // News goes first: a consumer waits for it, and for a mark nobody does.
+    if (flight.answered() >= batch / 2 || (flight.answered() > 0 && !bell.hinted())) await land(connection, parts);
     if (!stop.aborted) {
       if (shards.length < shardCount && Date.now() >= locksAt) {
         locksAt = Date.now() + locksEveryMs;

@@ -20,7 +20,7 @@ export interface StreamWatch {
   /** To be called before publishing, with the shards held. True when it made events pending, which then come before those claimed so far. */
   check(connection: LockedConnection, shards: readonly number[]): Promise<boolean>;
   /** Moves events that the stream of the last check acknowledged; answers how many, which is none when that stream is no more. */
-  mark(connection: LockedConnection, stored: readonly { id: string; seq: number }[]): Promise<number>;
+  mark(connection: LockedConnection, stored: readonly { id: string; created: string; seq: number }[]): Promise<number>;
   /** Notes how far everyone is, which bounds what would come again. */
   note(connection: LockedConnection): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /** The domain event stream on NATS JetStream. */
 import { type Envelope, eventSubject, replayHeader } from '@novax/contracts/events/envelope';
-import type { EventBus, PublishOptions, PublishResult } from '@novax/domain/ports';
+import type { EventBus, PublishResult } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import { retry } from '@novax/runtime/retry';
@@ -237,7 +237,7 @@ const lossesMax = 3;
 async function publishOne(
   at: { readonly js: JetStreamClient; readonly onReconnect: (listener: () => void) => () => void },
   subject: string,
-  message: PublishOptions & { readonly event: Envelope },
+  message: { readonly event: Envelope; readonly replay?: string },
 ): Promise<PublishResult> {
   const { event, replay } = message;
   try {

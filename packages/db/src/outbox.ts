@@ -86,10 +86,12 @@ export interface OutboxRow {
   readonly payload: Envelope['payload'];
   /** Size of the payload as the database stores it. */
   readonly bytes: number;
+  /** `created_at` to the microsecond: the other half of the row's key. */
+  readonly created: string;
 }
 
 /** The row as it travels. */
-export function toEnvelope(row: Omit<OutboxRow, 'id' | 'attempts' | 'bytes'>): Envelope {
+export function toEnvelope(row: Omit<OutboxRow, 'id' | 'attempts' | 'bytes' | 'created'>): Envelope {
   return {
     id: row.event_id,
     type: row.event_type,

@@ -32,11 +32,6 @@ export interface Summarizer {
   summarize(request: SummaryRequest): Promise<Omit<AiSummary, 'generated_at'>>;
 }
 
-export interface PublishOptions {
-  /** Names a sending of events that were sent before: the stream stores them once more per name, marked, and consumers that applied them do nothing. */
-  readonly replay?: string;
-}
-
 /** Outcome of one publish; the message is stored by the stream only when `ok`. */
 export type PublishResult =
   | { readonly id: string; readonly ok: true; readonly streamSeq: number; readonly duplicate: boolean }
@@ -56,8 +51,8 @@ export interface EventConsumer {
 export interface EventBus {
   /** Makes or repairs the streams; safe to call at every start. */
   ensureStreams(): Promise<void>;
-  /** Publishes all at once, each with its event id as message id, and waits for every acknowledgement. Never throws for one message. */
-  publish(events: readonly Envelope[], options?: PublishOptions): Promise<readonly PublishResult[]>;
+  /** Publishes all at once, each with its event id as message id, and waits for every acknowledgement. Never throws for one message. `replay` names a sending of events sent before: stored once more per name, and marked. */
+  publish(events: readonly Envelope[], options?: { readonly replay?: string }): Promise<readonly PublishResult[]>;
   /** Starts a durable consumer. The answer stops it, after the event in hand. */
   consume(consumer: EventConsumer): Promise<() => Promise<void>>;
   /** Messages each durable consumer has not acknowledged. */

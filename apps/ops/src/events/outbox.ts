@@ -82,7 +82,7 @@ export async function publishedEvents(client: Connection, range: ReplayRange, af
   return rowsOf<OutboxRow>(
     client,
     `select id, event_id, event_type, schema_version, org_id, aggregate_type, aggregate_id, aggregate_version, actor_type, actor_id, request_id,
-            traceparent, occurred_at, attempts, payload, pg_column_size(payload) as bytes
+            traceparent, occurred_at, attempts, payload, pg_column_size(payload) as bytes, created_at::text as created
        from events
       where status = 'published' and occurred_at >= $1 and occurred_at < $2 and ($3::uuid is null or aggregate_id = $3) and id > $4::bigint
       order by id limit 500`,
