@@ -119,13 +119,13 @@ async function write(
   );
 }
 
-/** Waits until every committed event of the documents is published and the witness has one effect for each. */
+/** Waits until every committed event of the documents is published and the witness has noted each. */
 async function settled(documents: readonly string[]): Promise<void> {
   await eventually(
     async () => {
       expect(await line.pending(documents)).toBe(0);
       const { rows } = await line.admin.query<{ owed: string }>(
-        `select count(*) as owed from events e where e.aggregate_id = any($1) and not exists (select from witnessed w where w.event_id = e.event_id)`,
+        `select count(*) as owed from events e where e.aggregate_id = any($1) and not exists (select from inbox i where i.consumer = 'witness' and i.event_id = e.event_id)`,
         [documents],
       );
       expect(Number(rows[0]?.owed)).toBe(0);

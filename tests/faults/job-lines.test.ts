@@ -252,6 +252,7 @@ test(
       expect(page.status).toBe(200);
       const html = await page.text();
       expect(html).toContain('NovaX queues');
+      expect(page.headers.get('content-security-policy')).toContain("default-src 'self'");
       const [, script = ''] = /src="([^"]+[.]js)"/.exec(html) ?? [];
       const asset = await ask(new URL(script, `${url}/queues/`).pathname, right);
       expect([asset.status, asset.headers.get('content-type')]).toEqual([200, expect.stringContaining('javascript')]);

@@ -81,7 +81,7 @@ export async function connectJobQueue(options: QueueConnectOptions): Promise<Job
       // All of them before any is added: a wrong one refuses those beside it too.
       const parsed = requests.map((request) => ({ request, data: parsedPayload(request) }));
       const byQueue = Map.groupBy(parsed, ({ request }) => jobs[request.name].queue);
-      await Promise.all([...byQueue].map(([name, group]) => adders.get(name)?.(group) ?? Promise.resolve()));
+      await Promise.all([...byQueue].map(async ([name, group]) => adders.get(name)?.(group)));
     },
     async schedule(key, everyMs, request) {
       const data = parsedPayload(request);

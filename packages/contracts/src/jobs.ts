@@ -17,6 +17,9 @@ export interface QueueSettings {
   readonly retryBaseMs: number;
 }
 
+/** What a worker of a queue is told of its settings. */
+export type JobTerms = Pick<QueueSettings, 'concurrency'> & Partial<Pick<QueueSettings, 'limit' | 'timeLimitMs'>>;
+
 const usual = { concurrency: 8, limit: null, timeLimitMs: 60_000, retryBaseMs: 1000 } as const;
 /** Walks over every organization, or waits for locks: one at a time, and longer. */
 const upkeep = { ...usual, concurrency: 1, timeLimitMs: 300_000 } as const;
@@ -72,6 +75,15 @@ export type JobPayload<N extends JobName> = z.output<(typeof jobs)[N]['payload']
 export type JobRequest = {
   [N in JobName]: { readonly name: N; readonly payload: JobPayload<N>; readonly id: string };
 }[JobName];
+
+/** A job given up, as it lay in its queue: perhaps of a name or with a payload that nobody here knows. */
+export interface DeadJob {
+  readonly id: string;
+  readonly name: string;
+  readonly payload: unknown;
+  /** How often it was tried. */
+  readonly attempts: number;
+}
 
 /** The organization a job is done for; null for the installation's own upkeep. Organizations take turns in a queue. */
 export function laneOf(request: Omit<JobRequest, 'id'>): string | null {

@@ -1,7 +1,7 @@
 /** What the product needs from other servers, as interfaces; adapters implement them, and a fake of each passes the same conformance suite. */
 import type { AiContext, AiSummary } from '@novax/contracts/ai-metadata';
 import type { Envelope } from '@novax/contracts/events/envelope';
-import type { JobName, JobPayload, JobRequest, QueueName } from '@novax/contracts/jobs';
+import type { DeadJob, JobName, JobPayload, JobRequest, JobTerms, QueueName } from '@novax/contracts/jobs';
 
 /** Length of every stored vector; shorter models are padded with zeros, which leaves cosine similarity unchanged. */
 export const vectorDims = 1536;
@@ -91,23 +91,16 @@ export interface JobQueue {
 
 export interface JobWorker {
   /** Starts taking jobs; the answer stops after the jobs in hand. */
-  run(options: {
-    readonly queue: QueueName;
-    readonly concurrency: number;
-    /** Jobs that all workers of the queue together begin in a period; absent or null: as many as they can. */
-    readonly limit?: { readonly max: number; readonly perMs: number } | null;
-    /** Milliseconds after which a try has failed, whatever it still does; absent: none. */
-    readonly timeLimitMs?: number;
-    readonly handle: (job: JobRun) => Promise<void>;
-    /** Called once when a job has used up its attempts or cannot be parsed; the job is then removed from the queue. */
-    readonly onDead: (
-      job: { readonly id: string; readonly name: string; readonly payload: unknown; readonly attempts: number },
-      error: Error,
-    ) => Promise<void>;
-  }): Promise<() => Promise<void>>;
-  /** Milliseconds since this process last took a job of the queue, or had no room for one; 0 for a queue it does not run. */
+  run(
+    options: JobTerms & {
+      readonly queue: QueueName;
+      readonly handle: (job: JobRun) => Promise<void>;
+      /** Called once when a job has used up its attempts or cannot be parsed; the job is then removed from the queue. */
+      readonly onDead: (job: DeadJob, error: Error) => Promise<void>;
+    },
+  ): Promise<() => Promise<void>>;
+  /** Milliseconds since this process last took a job of the queue, or had no room for one; 0 for a queue it does not run. `restart` takes its jobs over new connections and finishes those in hand. */
   idleMs(queue: QueueName): number;
-  /** Takes jobs of the queue over new connections from now on; those in hand are finished. Does nothing for a queue it does not run. */
   restart(queue: QueueName): Promise<void>;
 }
 

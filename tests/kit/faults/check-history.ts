@@ -30,6 +30,7 @@ export interface Finding {
 /**
  * Every anomaly in a finished history. `consumers` are those that owe an effect per committed write. A write that ended `info` may have an
  * effect or none, but the same at every consumer; a missing effect that is followed by a later one of its aggregate is a `gap`, otherwise `lost`.
+ * No gap is what the consumer itself noted as overtaken: it had applied the newer event when the older one came again.
  */
 export function checkHistory(moments: readonly Moment[], consumers: readonly string[]): Finding[] {
   const { ends, findings } = endsOf(moments);
@@ -49,7 +50,7 @@ function endsOf(moments: readonly Moment[]): { ends: Map<string, End>; findings:
   const malformed = (eventId: string, detail: string): number =>
     findings.push({ anomaly: 'malformed', eventId, detail });
   for (const moment of moments) {
-    if (moment.type === 'effect') continue;
+    if (moment.type === 'effect' || moment.type === 'overtaken') continue;
     const { type, eventId } = moment;
     const before = ends.get(eventId);
     if (type === 'invoke') {
@@ -94,10 +95,14 @@ function judgeOwed(
   { ends, consumer }: { readonly ends: ReadonlyMap<string, End>; readonly consumer: string },
 ): Finding[] {
   const seen = new Set(effects.map(({ eventId }) => eventId));
+  const overtaken = new Set(
+    moments.flatMap((moment) => (moment.type === 'overtaken' && moment.consumer === consumer ? [moment.eventId] : [])),
+  );
   const newest = new Map<string, number>();
   for (const { aggregate, version } of effects) newest.set(aggregate, Math.max(newest.get(aggregate) ?? 0, version));
   return changesOf(moments)
     .filter(({ eventId }) => ends.get(eventId) === 'ok' && !seen.has(eventId))
+    .filter(({ eventId, aggregate, version }) => !overtaken.has(eventId) || (newest.get(aggregate) ?? 0) <= version)
     .map(({ eventId, aggregate, version }) => ({
       anomaly: (newest.get(aggregate) ?? 0) > version ? 'gap' : 'lost',
       eventId,
@@ -115,7 +120,11 @@ function judgeUnknown(
     .filter(({ eventId }) => ends.get(eventId) === 'info')
     .flatMap(({ eventId }) => {
       const by = new Set(
-        moments.flatMap((moment) => (moment.type === 'effect' && moment.eventId === eventId ? [moment.consumer] : [])),
+        moments.flatMap((moment) =>
+          (moment.type === 'effect' || moment.type === 'overtaken') && moment.eventId === eventId
+            ? [moment.consumer]
+            : [],
+        ),
       );
       const without = consumers.filter((consumer) => !by.has(consumer));
       return by.size === 0 || without.length === 0

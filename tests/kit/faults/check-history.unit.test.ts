@@ -24,6 +24,11 @@ const good: Readonly<Record<string, Moment[]>> = {
     ...did('x', a1),
   ],
   'a write of unknown end that did happen': [{ type: 'invoke', ...a1 }, { type: 'info', ...a1 }, ...did('x', a1)],
+  'an event that came again after a newer one and was dropped': [
+    ...wrote(a1, a2),
+    ...did('x', a2),
+    { type: 'overtaken', consumer: 'x', ...a1 },
+  ],
   'a write of unknown end that did not': [
     { type: 'invoke', ...a1 },
     { type: 'info', ...a1 },
@@ -45,6 +50,18 @@ const bad: readonly {
     history: [...wrote(a1, a2), ...did('x', a1)],
     anomaly: 'lost',
     eventId: 'a2',
+  },
+  {
+    name: 'an event dropped as overtaken though nothing newer was applied',
+    history: [...wrote(a1, a2), ...did('x', a1), { type: 'overtaken', consumer: 'x', ...a2 }],
+    anomaly: 'lost',
+    eventId: 'a2',
+  },
+  {
+    name: 'an event that another consumer dropped as overtaken',
+    history: [...wrote(a1, a2), ...did('x', a2), { type: 'overtaken', consumer: 'y', ...a1 }],
+    anomaly: 'gap',
+    eventId: 'a1',
   },
   {
     name: 'an effect twice in a row',

@@ -75,16 +75,23 @@ export async function startLine(options: { readonly natsUrl?: string } = {}): Pr
     },
     document: async () => (await makeDocument(actors.owner.client, { projectId })).id,
     async effects(documents) {
-      const { rows } = await admin.query<{ consumer: string; aggregate_id: string; version: number }>(
-        `select consumer, aggregate_id, version from witnessed
-          where aggregate_id = any($1) and event_type in ('document.created', 'document.updated') order by n`,
+      const { rows } = await admin.query<{
+        type: 'effect' | 'overtaken';
+        consumer: string;
+        id: string;
+        version: number;
+      }>(
+        `select 'effect' as type, consumer, aggregate_id as id, version, n from witnessed
+          where aggregate_id = any($1) and event_type in ('document.created', 'document.updated')
+         union all
+         select 'overtaken', i.consumer, i.aggregate_id, i.aggregate_version, null from inbox i join events e using (event_id)
+          where i.aggregate_id = any($1) and e.event_type in ('document.created', 'document.updated')
+            and i.consumer in (select consumer from witnessed)
+            and not exists (select from witnessed w where w.consumer = i.consumer and w.event_id = i.event_id)
+         order by n`,
         [documents],
       );
-      return rows.map((row) => ({
-        type: 'effect',
-        consumer: row.consumer,
-        ...changeOf(row.aggregate_id, row.version),
-      }));
+      return rows.map(({ type, consumer, id, version }) => ({ type, consumer, ...changeOf(id, version) }));
     },
     async pending(documents) {
       const { rowCount } = await admin.query(`select from events where status = 'pending' and aggregate_id = any($1)`, [
