@@ -25,7 +25,9 @@ local now = tonumber(redis.call('HGET', KEYS[1], 'now') or 1)
 local next = tonumber(redis.call('HGET', KEYS[1], 'next') or 1)
 if waiting[2] then
   now = math.max(now, math.floor(tonumber(waiting[2]) / ${scorePerTag}))
+  redis.call('HSET', KEYS[1], 'now', now)
 else
+  -- Kept for this call only: others may have tags below it for jobs that do not wait yet, and theirs is the time then.
   now = next < ${lastTag / 2} and next or 1
   next = now
   redis.call('DEL', KEYS[1])
@@ -41,7 +43,7 @@ for at = 2, #ARGV, 2 do
     tags[#tags + 1] = math.min(tag, ${lastTag})
   end
 end
-redis.call('HSET', KEYS[1], 'now', now, 'next', next)
+redis.call('HSET', KEYS[1], 'next', next)
 return tags`;
 
 /** Priorities for jobs about to be added to one queue, in their order; 0, which BullMQ serves before all others, for those of no organization. */
