@@ -10,12 +10,15 @@ create table public.view_changes (
 );
 comment on table public.view_changes is 'Transactions that a materialized view does not show yet. Not a tenant table: it says that something changed, not what.';
 comment on column public.view_changes.xact_id is 'Transaction that changed what the view is made of.';
--- Nobody knows how old their content is: the first refresh is owed.
-insert into public.view_changes (view) values ('mv_ai_document_context'), ('mv_ai_task_intelligence');
 call private.force_rls('public.view_changes');
 grant select, insert, delete on public.view_changes to novax_definer;
 
 set local role novax_definer;
+
+-- Where there is something to show, nobody knows whether it is shown: the first refresh is owed.
+insert into public.view_changes (view)
+select v.view from (values ('mv_ai_document_context'), ('mv_ai_task_intelligence')) as v (view)
+where exists (select from public.documents) or exists (select from public.tasks);
 
 create function private.note_view_change() returns trigger
 language plpgsql security definer
