@@ -1,6 +1,4 @@
 /** From the transaction that asks for a mail to the mail: never without a commit, at least once, under one id, and given up in the end. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { openDatabase } from '@novax/db/tx';
 import { claimMails, issueMailSecret } from '@novax/db/queries/mails';
 import type { Client } from 'pg';
@@ -12,6 +10,7 @@ import { startTestApi, type TestApi } from '../kit/api.ts';
 import { call } from '../kit/call.ts';
 import { connect } from '../kit/database.ts';
 import { eventually } from '../kit/eventually.ts';
+import { startProcess } from '../kit/faults/processes.ts';
 import { slow } from '../kit/flow.ts';
 import { appUrl, received, startMailbox, type Mailbox } from '../kit/mailbox.ts';
 
@@ -50,12 +49,6 @@ const settled = (email: string, status: string): Promise<MailRow[]> =>
     expect(rows.length).toBeGreaterThan(0);
     return rows;
   }, slow);
-
-/** The settings as a process reads them. */
-const shownAsEnv = (settings: object): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
-  );
 
 test('a registration mails one link to confirm the address, and the database holds its secret as a hash alone', async () => {
   const { email, username } = await newPerson(api);
@@ -105,13 +98,14 @@ test(
       MAIL_FROM: 'NovaX <novax@example.test>',
       APP_URL: appUrl,
     };
-    const victim = spawn(process.execPath, ['apps/workers/src/main.ts'], {
-      env: { ...process.env, ...shownAsEnv(api.workersEnv), ...settings, WORKER_ROLES: 'mail' },
-      stdio: 'ignore',
+    await using victim = await startProcess({
+      script: 'apps/workers/src/main.ts',
+      env: { ...api.workersEnv, ...settings, METRICS_PORT: 0, WORKER_ROLES: ['mail'] },
+      ready: /"working"/,
     });
     await eventually(() => expect(sink.mails).toHaveLength(1), slow);
-    victim.kill('SIGKILL');
-    await once(victim, 'exit');
+    victim.signal('SIGKILL');
+    await victim.ended;
     const [row] = await rowsOf(email);
     expect(row).toMatchObject({ status: 'pending', attempts: 1 });
     // The lease ends.
