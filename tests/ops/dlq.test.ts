@@ -116,11 +116,12 @@ test('an event that the stream refused for good is a letter, and a replay makes 
   const eventId = randomUUID();
   const { rows: made } = await admin.query(
     `insert into events (event_id, event_type, aggregate_type, aggregate_id, payload, actor_type)
-     values ($1, 'user.registered', 'user', gen_random_uuid(), '{}', 'system') returning id`,
+     values ($1, 'user.registered', 'user', gen_random_uuid(), '{}', 'system') returning id, created_at::text as created`,
     [eventId],
   );
   await using relay = await openLockedConnection(db.url('novax_worker'));
-  const refused = JSON.stringify([{ id: Number(made[0].id), error: 'message too large' }]);
+  const [{ id, created }] = made;
+  const refused = JSON.stringify([{ id: Number(id), created, error: 'message too large', poison: true }]);
   expect(await relay.sql(putOff, [refused, 2])).toMatchObject([{ status: 'pending' }]);
   expect((await run('dlq list --source outbox -o json')).stdout).not.toContain(eventId);
   expect(await relay.sql(putOff, [refused, 2])).toMatchObject([{ status: 'failed' }]);
