@@ -110,13 +110,16 @@ async function moveFloor({ database }: Bench): Promise<number> {
   const { rows } = await database.admin.query<{ id: string; created: string }>(
     'select id, created_at::text as created from events order by id',
   );
+  const stream = ['floor', 'one'];
+  await database.admin.query('insert into event_streams (name, identity) values ($1, $2)', stream);
   const client = new pg.Client({ connectionString: database.workerUrl });
   await client.connect();
   try {
     const started = performance.now();
     for (let from = 0; from < rows.length; from += moveBatch) {
       const batch = rows.slice(from, from + moveBatch).map((row, n) => ({ ...row, seq: from + n }));
-      await client.query({ name: markPublished.name, text: markPublished.text, values: [JSON.stringify(batch)] });
+      const values = [JSON.stringify(batch), ...stream];
+      await client.query({ name: markPublished.name, text: markPublished.text, values });
     }
     return perSecond(rows.length, started);
   } finally {
@@ -147,7 +150,7 @@ async function drainRate(bench: Bench): Promise<Timed> {
 async function latency(bench: Bench, perSecondWanted: number): Promise<void> {
   const ack = median(await acknowledgements(bench));
   await freshStream(bench);
-  await bench.database.admin.query('truncate events');
+  await bench.database.admin.query('truncate events, event_streams');
   await using relay = await startProcess({
     script: 'apps/workers/src/main.ts',
     env: {
