@@ -278,7 +278,7 @@ if (import.meta.main) {
   const servers = await serversOf(stack);
   const namespace = `b${randomBytes(5).toString('hex')}`;
   const database = stack.use(await benchDatabase(servers.pg));
-  const nc = await connect(natsAddress(servers.nats));
+  const nc = await connect({ ...natsAddress(servers.nats), noAsyncTraces: true });
   stack.defer(() => nc.close());
   const bench: Bench = { database, nc, natsUrl: servers.nats, queueUrl: servers.queue, namespace };
   await freshStream(bench);
