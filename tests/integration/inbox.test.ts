@@ -78,7 +78,8 @@ test('a newer and an older event at once: the older waits for the newer and sees
     const order: number[] = [];
     const newer = arrives(event(aggregate, 2), { holdMs: 20, end: () => order.push(2) });
     await pause(5);
-    const older = arrives(event(aggregate, 1), { end: () => order.push(1) });
+    // Ends last: had it not waited, its effect would be written over the newer one.
+    const older = arrives(event(aggregate, 1), { holdMs: 40, end: () => order.push(1) });
     const [second, first] = await Promise.all([newer, older]);
     // Whoever comes first applies; the older one never after the newer.
     expect(second).toBe(true);
