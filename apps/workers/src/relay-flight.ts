@@ -6,8 +6,9 @@
  * stored before an earlier one; with the acknowledgement awaited it cannot, whatever is refused, repeated or lost. Recognition of repeats by
  * event id only makes a second publish of the same event harmless, it does not mend an order. Other aggregates fill the window meanwhile.
  */
-import { toEnvelope, type OutboxRow } from '@novax/db/outbox';
-import type { EventBus, PublishResult } from '@novax/domain/ports';
+import type { KeptBus } from '@novax/adapters/bus';
+import { type ClaimedEvent, envelopeText } from '@novax/db/outbox';
+import type { PublishResult } from '@novax/domain/ports';
 
 export interface Settled {
   readonly stored: readonly { readonly id: string; readonly created: string; readonly seq: number }[];
@@ -21,15 +22,19 @@ export interface Settled {
 }
 
 export interface Flight {
-  /** Sends claimed rows, in id order within their aggregate. Those of an aggregate whose refused event is not yet put off are let go. */
-  admit(rows: readonly OutboxRow[]): void;
-  /** What the stream has answered since the last call. It stays in `ids` until `landed`. */
+  /** Sends the rows of a claim, in id order within their aggregate. */
+  admit(rows: readonly ClaimedEvent[]): void;
+  /** What the stream has answered since the last call. Claims leave it out until `landed`. */
   take(): Settled;
-  /** The database knows of these now: they may be claimed again if they are still there. */
+  /** The database knows of these now: a claim may answer them again if they are still there. */
   landed(settled: Settled): void;
-  /** Claimed and not landed: a claim must leave them out. */
-  ids(): readonly string[];
-  /** How many those are. */
+  /**
+   * To be called when a claim is sent, of which there may be one at a time; answers what it must leave out, which is all that is claimed and not landed.
+   * Marks go on meanwhile: what the claim answers of an aggregate whose event is refused, or was put off since the claim began, is let go by `admit`,
+   * as the claim may have seen the later event without that one.
+   */
+  startClaim(): readonly string[];
+  /** Events claimed and not landed. */
   size(): number;
   /** Bytes of those rows as the database stores them. */
   bytes(): number;
@@ -41,11 +46,14 @@ export interface Flight {
 }
 
 /** An empty flight; `onAnswer` is called after each answer of the stream. */
-export function createFlight(bus: EventBus, onAnswer: () => void): Flight {
-  const rowsInFlight = new Map<string, OutboxRow>();
+export function createFlight(bus: Pick<KeptBus, 'send'>, onAnswer: () => void): Flight {
+  const rowsInFlight = new Map<string, ClaimedEvent>();
   /** Waiting events of an aggregate whose first is on its way. */
-  const lines = new Map<string, OutboxRow[]>();
+  const lines = new Map<string, ClaimedEvent[]>();
+  /** Aggregates with a refused event that is not yet put off. */
   const held = new Set<string>();
+  /** Aggregates whose refused event was put off since the claim began. */
+  const released = new Set<string>();
   let stored: { id: string; created: string; seq: number }[] = [];
   let refused: { id: string; created: string; aggregateId: string; error: string; poison: boolean }[] = [];
   let unanswered = 0;
@@ -56,20 +64,21 @@ export function createFlight(bus: EventBus, onAnswer: () => void): Flight {
     bytes -= rowsInFlight.get(id)?.bytes ?? 0;
     rowsInFlight.delete(id);
   };
-  const send = (row: OutboxRow): void => {
-    void bus.publish([toEnvelope(row)]).then(([result]) => answer(row, result));
+  const send = (row: ClaimedEvent): void => {
+    const { event_id: id, event_type: type, traceparent } = row;
+    bus.send({ id, type, traceparent, body: envelopeText(row) }, (result) => answer(row, result));
   };
-  const answer = (row: OutboxRow, result: PublishResult | undefined): void => {
+  const answer = (row: ClaimedEvent, result: PublishResult): void => {
     if (abandoned) return;
     unanswered -= 1;
     const line = lines.get(row.aggregate_id) ?? [];
-    if (result?.ok === true) {
+    if (result.ok) {
       stored.push({ id: row.id, created: row.created, seq: result.streamSeq });
       const next = line.shift();
       if (next === undefined) lines.delete(row.aggregate_id);
       else send(next);
     } else {
-      const { error, poison } = result ?? { error: 'no answer', poison: false };
+      const { error, poison } = result;
       held.add(row.aggregate_id);
       refused.push({ id: row.id, created: row.created, aggregateId: row.aggregate_id, error, poison });
       unanswered -= line.length;
@@ -82,7 +91,7 @@ export function createFlight(bus: EventBus, onAnswer: () => void): Flight {
   return {
     admit(rows) {
       for (const row of rows) {
-        if (held.has(row.aggregate_id)) continue;
+        if (held.has(row.aggregate_id) || released.has(row.aggregate_id)) continue;
         rowsInFlight.set(row.id, row);
         bytes += row.bytes;
         unanswered += 1;
@@ -104,9 +113,13 @@ export function createFlight(bus: EventBus, onAnswer: () => void): Flight {
       for (const { id, aggregateId } of settled.refused) {
         drop(id);
         held.delete(aggregateId);
+        released.add(aggregateId);
       }
     },
-    ids: () => [...rowsInFlight.keys()],
+    startClaim() {
+      released.clear();
+      return [...rowsInFlight.keys()];
+    },
     size: () => rowsInFlight.size,
     bytes: () => bytes,
     unanswered: () => unanswered,

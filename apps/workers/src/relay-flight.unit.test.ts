@@ -1,7 +1,7 @@
 /** What may be on its way at one time, and in which order. */
-import type { OutboxRow } from '@novax/db/outbox';
-import type { EventBus, PublishResult } from '@novax/domain/ports';
-import { fakeBus } from '@novax/adapters/fakes/bus';
+import type { ClaimedEvent } from '@novax/db/outbox';
+import type { KeptBus } from '@novax/adapters/bus';
+import type { PublishResult } from '@novax/domain/ports';
 import { expect, test } from 'vitest';
 import { createFlight } from './relay-flight.ts';
 
@@ -9,15 +9,11 @@ import { createFlight } from './relay-flight.ts';
 function answeringBus() {
   const sent: string[] = [];
   const answers = new Map<string, (result: PublishResult) => void>();
-  const bus: EventBus = {
-    ...fakeBus(),
-    publish: (events) =>
-      Promise.all(
-        events.map(({ id }) => {
-          sent.push(id);
-          return new Promise<PublishResult>((resolve) => answers.set(id, resolve));
-        }),
-      ),
+  const bus: Pick<KeptBus, 'send'> = {
+    send({ id }, answer) {
+      sent.push(id);
+      answers.set(id, answer);
+    },
   };
   return {
     bus,
@@ -33,7 +29,7 @@ function answeringBus() {
   };
 }
 
-function row(id: number, aggregate: string): OutboxRow {
+function row(id: number, aggregate: string): ClaimedEvent {
   return {
     id: String(id),
     event_id: `event-${id}`,
@@ -47,9 +43,8 @@ function row(id: number, aggregate: string): OutboxRow {
     actor_id: null,
     request_id: null,
     traceparent: null,
-    occurred_at: new Date(0),
-    attempts: 0,
-    payload: {},
+    occurred_at: '2026-05-01T00:00:00.000Z',
+    payload: '{}',
     bytes: 10,
     created: '2026-05-01 00:00:00+00',
   };
@@ -74,12 +69,13 @@ test('a refused event lets go of what follows it, also of what is claimed before
   await answer('event-1', 'refused');
   flight.admit([row(2, 'a')]);
   expect(sent).toEqual(['event-1', 'event-3']);
-  expect({ ids: flight.ids(), bytes: flight.bytes(), unanswered: flight.unanswered() }).toEqual({
+  expect({ ids: flight.startClaim(), bytes: flight.bytes(), unanswered: flight.unanswered() }).toEqual({
     ids: ['1', '3'],
     bytes: 20,
     unanswered: 1,
   });
   flight.landed(flight.take());
+  flight.startClaim();
   flight.admit([row(1, 'a')]);
   expect(sent.filter((id) => id === 'event-1')).toHaveLength(2);
 });
@@ -90,7 +86,7 @@ test('an acknowledged event stays out of claims until the database knows', async
   flight.admit([row(1, 'a')]);
   await answer('event-1', 'stored');
   const settled = flight.take();
-  expect(flight.ids()).toEqual(['1']);
+  expect(flight.startClaim()).toEqual(['1']);
   flight.landed(settled);
   expect({ size: flight.size(), bytes: flight.bytes() }).toEqual({ size: 0, bytes: 0 });
 });
@@ -102,4 +98,20 @@ test('an abandoned flight sends nothing more', async () => {
   flight.abandon();
   await answer('event-1', 'stored');
   expect(sent).toEqual(['event-1']);
+});
+
+test('what a claim saw before an earlier event was put off is let go, for the next claim to bring in order', async () => {
+  const { bus, sent, answer } = answeringBus();
+  const flight = createFlight(bus, () => undefined);
+  flight.startClaim();
+  flight.admit([row(1, 'a')]);
+  // Begun while the first is on its way, and without it.
+  flight.startClaim();
+  await answer('event-1', 'refused');
+  flight.landed(flight.take());
+  flight.admit([row(2, 'a'), row(3, 'b')]);
+  expect(sent).toEqual(['event-1', 'event-3']);
+  flight.startClaim();
+  flight.admit([row(1, 'a'), row(2, 'a')]);
+  expect(sent).toEqual(['event-1', 'event-3', 'event-1']);
 });

@@ -1,19 +1,10 @@
 /** The domain event stream on NATS JetStream. */
-import { type Envelope, eventSubject, replayHeader } from '@novax/contracts/events/envelope';
+import type { Envelope } from '@novax/contracts/events/envelope';
 import type { EventBus, PublishResult } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import { retry } from '@novax/runtime/retry';
-import {
-  connect,
-  type ConnectionOptions,
-  credsAuthenticator,
-  ErrorCode,
-  headers,
-  type JetStreamClient,
-  type NatsConnection,
-  NatsError,
-} from 'nats';
+import { connect, type ConnectionOptions, credsAuthenticator, type NatsConnection } from 'nats';
 import {
   type BusTimings,
   busNames,
@@ -27,6 +18,7 @@ import {
 import { runConsumer } from './bus-consumer.ts';
 import { type GivenUp, givenUpTaker } from './bus-given-up.ts';
 import { runLoop } from './bus-loop.ts';
+import { createPublisher, type OutgoingEvent } from './bus-publish.ts';
 import { type Puller, pullFrom } from './bus-pull.ts';
 import { consumedUpTo, lags, type StreamState, streamState } from './bus-state.ts';
 import { coalescedHints } from './hints.ts';
@@ -52,6 +44,8 @@ export interface BusOptions extends GivenTimings {
 
 /** The bus with what only those ask who keep it: where the stream is, and what was given up. */
 export interface KeptBus extends EventBus {
+  /** Sends one event as it is; `answer` is called once, later. Never throws. How many may be unanswered is the caller's to bound. */
+  send(event: OutgoingEvent, answer: (result: PublishResult) => void): void;
   /** The event stream as it is, made anew when there is none. Throws DEPENDENCY_UNAVAILABLE. */
   streamState(): Promise<StreamState>;
   /** See `consumedUpTo` in `bus-state.ts`. */
@@ -62,14 +56,8 @@ export interface KeptBus extends EventBus {
   onGivenUp(record: (message: GivenUp) => Promise<void>): Promise<() => Promise<void>>;
 }
 
-/** A subject without wildcards, spaces and empty tokens. */
-const subjectPattern = /^[^\s.*>]+(\.[^\s.*>]+)*$/;
-/** The server's code for a message above the stream's own limit. */
-const messageTooLarge = 10054;
-/** Most publishes that wait for their acknowledgement at one time. */
+/** Most publishes of one call that wait for their acknowledgement at one time. */
 const inFlightMax = 512;
-/** Milliseconds to wait for the acknowledgement of an event. */
-const acknowledgeMs = 5000;
 /** Milliseconds to wait for an answer about streams and consumers; short, because a lost connection swallows requests. */
 const answerMs = 2000;
 
@@ -86,7 +74,8 @@ export async function connectBus(options: BusOptions): Promise<KeptBus> {
     return () => reconnected.delete(listener);
   };
   const jsm = await reached(() => nc.jetstreamManager({ timeout: answerMs }));
-  const js = nc.jetstream({ timeout: acknowledgeMs });
+  const publisher = createPublisher(nc, names.subject);
+  onReconnect(publisher.resend);
   const stops = new Set<() => Promise<void>>();
   const hints = coalescedHints((subject) => {
     if (!nc.isClosed() && !nc.isDraining()) nc.publish(names.subject(subject));
@@ -115,10 +104,14 @@ export async function connectBus(options: BusOptions): Promise<KeptBus> {
 
   return {
     ensureStreams,
+    send: (event, answer) => publisher.send(event, answer),
     publish: (events, marks = {}) =>
-      publishAll(events, (event) =>
-        publishOne({ js, onReconnect }, names.subject(eventSubject(event)), { event, ...marks }),
-      ),
+      publishAll(events, (event) => {
+        const { id, type, traceparent } = event;
+        return new Promise((resolve) =>
+          publisher.send({ id, type, traceparent, body: JSON.stringify(event), ...marks }, resolve),
+        );
+      }),
     async consume(consumer) {
       const wanted = consumerConfig(consumer, names, timings);
       const repair = () => repairConsumer(jsm, { stream: names.events, wanted }, log);
@@ -171,6 +164,7 @@ export async function connectBus(options: BusOptions): Promise<KeptBus> {
     async close() {
       hints.close();
       await Promise.all([...stops].map((stop) => stop()));
+      publisher.close();
       if (!nc.isClosed()) await nc.drain().catch(() => nc.close());
     },
   };
@@ -210,7 +204,7 @@ async function firstConnection(options: BusOptions): Promise<NatsConnection> {
 /** Sends in order with a bounded number unanswered; one failure is that event's result and nobody else's. */
 async function publishAll(
   events: readonly Envelope[],
-  publishEvent: (event: Envelope) => Promise<PublishResult>,
+  send: (event: Envelope) => Promise<PublishResult>,
 ): Promise<readonly PublishResult[]> {
   const results: PublishResult[] = [];
   let next = 0;
@@ -218,53 +212,11 @@ async function publishAll(
     for (let at = next++; ; at = next++) {
       const event = events[at];
       if (event === undefined) return;
-      results[at] = await publishEvent(event);
+      results[at] = await send(event);
     }
   };
   await Promise.all(Array.from({ length: Math.min(inFlightMax, events.length) }, lane));
   return results;
-}
-
-/** Refusals that are about the message: too large for the server or the stream, or on a subject that is none. */
-function isPoison(thrown: unknown): boolean {
-  if (thrown instanceof AppError) return true;
-  if (!(thrown instanceof NatsError)) return false;
-  return thrown.code === `${ErrorCode.MaxPayloadExceeded}` || thrown.api_error?.err_code === messageTooLarge;
-}
-
-/** Connections that one publish may lose before it counts as refused. */
-const lossesMax = 3;
-
-/** Publishes until the stream acknowledges or refuses. What was on its way when a connection ended is sent again at once, and recognised if it had arrived. */
-async function publishOne(
-  at: { readonly js: JetStreamClient; readonly onReconnect: (listener: () => void) => () => void },
-  subject: string,
-  message: { readonly event: Envelope; readonly replay?: string },
-): Promise<PublishResult> {
-  const { event, replay } = message;
-  try {
-    // Sent as it is, it would end the connection that every other event shares.
-    if (!subjectPattern.test(subject)) throw new AppError('VALIDATION_FAILED', { detail: `no subject: ${subject}` });
-    const head = headers();
-    if (event.traceparent !== null) head.set('traceparent', event.traceparent);
-    if (replay !== undefined) head.set(replayHeader, replay);
-    const msgID = replay === undefined ? event.id : `${event.id}.${replay}`;
-    for (let losses = 0; losses < lossesMax; losses++) {
-      const lost = Promise.withResolvers<null>();
-      const leave = at.onReconnect(() => lost.resolve(null));
-      try {
-        const sent = at.js.publish(subject, JSON.stringify(event), { msgID, headers: head });
-        const ack = await Promise.race([sent, lost.promise]);
-        if (ack !== null) return { id: event.id, ok: true, streamSeq: ack.seq, duplicate: ack.duplicate };
-      } finally {
-        leave();
-      }
-    }
-    return { id: event.id, ok: false, error: 'the connection was lost again and again', poison: false };
-  } catch (thrown) {
-    const error = thrown instanceof Error ? thrown.message : String(thrown);
-    return { id: event.id, ok: false, error, poison: isPoison(thrown) };
-  }
 }
 
 async function watchStatus(nc: NatsConnection, log: Logger, onReconnect: () => void): Promise<void> {

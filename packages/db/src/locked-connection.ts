@@ -23,7 +23,7 @@ export async function openLockedConnection(url: string): Promise<LockedConnectio
   await client.connect();
   // The tables are empty at one moment and hold a backlog at the next, which no statistics follow: a plan made for the one reads everything in the other.
   await client.query(
-    `set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set enable_hashjoin = off; set enable_mergejoin = off; set plan_cache_mode = force_custom_plan`,
+    `set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set enable_hashjoin = off; set enable_mergejoin = off; set plan_cache_mode = force_generic_plan`,
   );
   const held = new Set<number>();
   return {

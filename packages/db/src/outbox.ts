@@ -67,9 +67,8 @@ export function eventValues(
   return [orgId, actor.type, actor.userId ?? '', call.requestId ?? '', call.traceparent ?? '', now, eventRows(pending)];
 }
 
-/** A row of `events` as the relay reads it. */
-export interface OutboxRow {
-  readonly id: string;
+/** What the columns of `events` say about an event, besides when and what. */
+interface OutboxHead {
   readonly event_id: string;
   readonly event_type: string;
   readonly schema_version: number;
@@ -81,9 +80,22 @@ export interface OutboxRow {
   readonly actor_id: string | null;
   readonly request_id: string | null;
   readonly traceparent: string | null;
+}
+
+/** A row of `events`. */
+export interface OutboxRow extends OutboxHead {
+  readonly id: string;
   readonly occurred_at: Date;
-  readonly attempts: number;
   readonly payload: Envelope['payload'];
+}
+
+/** A row of `events` as the relay claims it: what it passes on unread is text. */
+export interface ClaimedEvent extends OutboxHead {
+  readonly id: string;
+  /** ISO 8601. */
+  readonly occurred_at: string;
+  /** JSON. */
+  readonly payload: string;
   /** Size of the payload as the database stores it. */
   readonly bytes: number;
   /** `created_at` to the microsecond: the other half of the row's key. */
@@ -91,7 +103,16 @@ export interface OutboxRow {
 }
 
 /** The row as it travels. */
-export function toEnvelope(row: Omit<OutboxRow, 'id' | 'attempts' | 'bytes' | 'created'>): Envelope {
+export function toEnvelope(row: OutboxRow): Envelope {
+  return { ...envelopeHead(row, row.occurred_at.toISOString()), payload: row.payload };
+}
+
+/** The envelope of a claimed row, as JSON. */
+export function envelopeText(row: ClaimedEvent): string {
+  return `${JSON.stringify(envelopeHead(row, row.occurred_at)).slice(0, -1)},"payload":${row.payload}}`;
+}
+
+function envelopeHead(row: OutboxHead, occurredAt: string): Omit<Envelope, 'payload'> {
   return {
     id: row.event_id,
     type: row.event_type,
@@ -99,9 +120,8 @@ export function toEnvelope(row: Omit<OutboxRow, 'id' | 'attempts' | 'bytes' | 'c
     organizationId: row.org_id,
     aggregate: { type: row.aggregate_type, id: row.aggregate_id, version: row.aggregate_version },
     actor: { type: row.actor_type, id: row.actor_id },
-    occurredAt: row.occurred_at.toISOString(),
+    occurredAt,
     requestId: row.request_id,
     traceparent: row.traceparent,
-    payload: row.payload,
   };
 }

@@ -1,5 +1,5 @@
 /** The relay's side of the outbox: claim by id, move what the stream acknowledged, put off what it refused. */
-import type { OutboxRow } from '../outbox.ts';
+import type { ClaimedEvent } from '../outbox.ts';
 import { statement } from '../statement.ts';
 
 /**
@@ -8,14 +8,15 @@ import { statement } from '../statement.ts';
  * (one row goes whatever its size), ids on their way.
  * One walk along the ids, without a join: whatever the statistics say of a table that is empty now and full a moment later, it costs the rows it answers.
  */
-export const claimPending = statement<OutboxRow>(
+export const claimPending = statement<ClaimedEvent>(
   'claim_pending_events',
   `select id, event_id, event_type, schema_version, org_id, aggregate_type, aggregate_id, aggregate_version,
-          actor_type, actor_id, request_id, traceparent, occurred_at, attempts, payload, bytes, created_at::text as created
+          actor_type, actor_id, request_id, traceparent, bytes, created_at::text as created, payload::text as payload,
+          to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as occurred_at
      from (select c.*, sum(c.bytes) over (order by c.id rows unbounded preceding) as total
              from (select e.*, pg_column_size(e.payload) as bytes
                      from events e
-                    where e.status = 'pending' and e.shard = any($1::smallint[]) and e.id <> all($4::bigint[])
+                    where e.status = 'pending' and e.shard = any($1::smallint[]) and e.id not in (select unnest($4::bigint[]))
                       and e.aggregate_id <> all(array(
                             select w.aggregate_id from events w
                              where w.status = 'pending' and w.last_error is not null and w.next_attempt_at > now()
@@ -31,13 +32,15 @@ export const claimPending = statement<OutboxRow>(
  * { id, created, seq }, stream, identity. `created` completes the key: by `id` and status alone a plan without statistics may look every event up
  * among all that are pending.
  */
-export const markPublished = statement<{ id: string }>(
+export const markPublished = statement<{ count: number }>(
   'mark_events_published',
-  `with stream as (select from event_streams where name = $2 and identity = $3 for share)
-   update events e set status = 'published', published_at = now(), stream_seq = a.seq, attempts = e.attempts + 1, last_error = null
-     from jsonb_to_recordset($1::jsonb) as a(id bigint, created timestamptz, seq bigint), stream
-    where e.status = 'pending' and e.id = a.id and e.created_at = a.created
-   returning e.id`,
+  `with stream as (select from event_streams where name = $2 and identity = $3 for share),
+        moved as (
+          update events e set status = 'published', published_at = now(), stream_seq = a.seq, attempts = e.attempts + 1, last_error = null
+            from jsonb_to_recordset($1::jsonb) as a(id bigint, created timestamptz, seq bigint), stream
+           where e.status = 'pending' and e.id = a.id and e.created_at = a.created
+          returning 1)
+   select count(*)::int as count from moved`,
 );
 
 /**

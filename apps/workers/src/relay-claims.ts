@@ -1,0 +1,110 @@
+/** The half of the relay that claims pending events and sends them. */
+import type { LockedConnection } from '@novax/db/locked-connection';
+import { shardCount } from '@novax/db/outbox';
+import { claimPending, pendingState } from '@novax/db/queries/relay';
+import { pause } from '@novax/runtime/clock';
+import { crashAt } from '@novax/runtime/crash';
+import type { Metrics } from '@novax/runtime/metrics';
+import type { Bell } from './bell.ts';
+import type { Flight } from './relay-flight.ts';
+import type { RelayOptions } from './relay.ts';
+import type { StreamWatch } from './stream-watch.ts';
+
+export interface ClaimParts {
+  readonly flight: Flight;
+  readonly bell: Bell;
+  readonly watch: StreamWatch;
+  readonly options: RelayOptions;
+  readonly batch: number;
+  /** Whether somebody said that the outbox has something new; remembered until taken, or an event committed meanwhile would wait out the idle time. */
+  readonly news: { waits(): boolean; take(): boolean };
+}
+
+/** First part of the advisory locks' keys; the second is the shard. */
+const lockClass = 0x6e6f7661; // "nova"
+const stateEveryMs = 2_000;
+/** How often a relay that lacks some shards tries for them. */
+const locksEveryMs = 200;
+/** Bytes of claimed events at most, as the database stores them; one larger event still goes, alone. */
+const bytesMax = 16 * 1024 * 1024;
+/** Shortest time between two looks that find little: a look costs the same whatever it finds. */
+const lookMinMs = 2;
+/** The same with no news, after a look that found something. */
+const lookAgainMs = 20;
+
+/** Claims and sends until told to stop, or until a statement or the stream fails. */
+export async function claimUntil(stop: AbortSignal, connection: LockedConnection, parts: ClaimParts): Promise<void> {
+  const { flight, bell, watch, options, batch, news } = parts;
+  const idleMaxMs = options.idleMaxMs ?? 1_000;
+  let shards: readonly number[] = [];
+  let [locksAt, stateAt, lookAt, waitMs] = [0, 0, 0, lookAgainMs];
+  /** The last look found so much that there will be more. */
+  let more = false;
+  const room = (): boolean => flight.size() <= 2 * batch && flight.bytes() < bytesMax;
+  const due = (): boolean => room() && (more || news.waits() || Date.now() >= lookAt);
+
+  while (!stop.aborted) {
+    if (shards.length < shardCount && Date.now() >= locksAt) {
+      locksAt = Date.now() + locksEveryMs;
+      shards = await connection.hold(lockClass, shardCount);
+    }
+    if (Date.now() >= stateAt) {
+      stateAt = Date.now() + stateEveryMs;
+      await reportState(connection, options.metrics);
+      // Also when there is nothing to publish: a stream that was lost must not wait for the next event.
+      if (shards.length > 0) await watch.check(connection, shards);
+      await watch.note(connection);
+    }
+    if (shards.length === 0) await bell.wait(locksEveryMs, () => stop.aborted);
+    else if (due()) {
+      const began = Date.now();
+      news.take();
+      const claimed = await claim(connection, { flight, watch, shards, batch });
+      more = claimed >= batch / 2;
+      waitMs = claimed > 0 ? lookAgainMs : Math.min(waitMs * 2, idleMaxMs);
+      lookAt = began + waitMs;
+      if (!more) await pause(Math.max(began + lookMinMs - Date.now(), 0), stop);
+    } else {
+      const untilMs = Math.min(lookAt, stateAt, shards.length < shardCount ? locksAt : Infinity) - Date.now();
+      // With no room a look may be overdue; then an answer or a mark rings.
+      await bell.wait(Math.max(untilMs, room() ? 0 : lookAgainMs), () => stop.aborted || due());
+    }
+  }
+}
+
+/** Sends the next events of the shards held; answers how many the outbox had. */
+async function claim(
+  connection: LockedConnection,
+  next: {
+    readonly flight: Flight;
+    readonly watch: StreamWatch;
+    readonly shards: readonly number[];
+    readonly batch: number;
+  },
+): Promise<number> {
+  const { flight, watch, shards, batch } = next;
+  const [rows] = await Promise.all([
+    connection.sql(claimPending, [
+      `{${shards.join(',')}}`,
+      batch,
+      bytesMax - flight.bytes(),
+      `{${flight.startClaim().join(',')}}`,
+    ]),
+    watch.check(connection, shards),
+  ]);
+  if (rows.length === 0) return 0;
+  crashAt('relay.after_claim');
+  flight.admit(rows);
+  crashAt('relay.after_publish');
+  return rows.length;
+}
+
+async function reportState(connection: LockedConnection, metrics: Metrics): Promise<void> {
+  const [state] = await connection.sql(pendingState, []);
+  if (state === undefined) return;
+  metrics.outboxPending.set(Number(state.pending));
+  metrics.outboxRefused.set(Number(state.refused));
+  metrics.outboxFailed.set(Number(state.failed));
+  metrics.outboxLag.set(state.lag_seconds);
+  metrics.dlqMessages.set(Number(state.dead));
+}
