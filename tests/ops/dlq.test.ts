@@ -119,7 +119,7 @@ test('an event that the stream refused for good is a letter, and a replay makes 
      values ($1, 'user.registered', 'user', gen_random_uuid(), '{}', 'system') returning id, created_at::text as created`,
     [eventId],
   );
-  await using relay = await openLockedConnection(db.url('novax_worker'));
+  await using relay = await openLockedConnection(db.url('novax_worker'), { plan: 'each' });
   const [{ id, created }] = made;
   const refused = JSON.stringify([{ id: Number(id), created, error: 'message too large', poison: true }]);
   expect(await relay.sql(putOff, [refused, 2])).toMatchObject([{ status: 'pending' }]);

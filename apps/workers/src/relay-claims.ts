@@ -1,10 +1,9 @@
 /** The half of the relay that claims pending events and sends them. */
 import type { LockedConnection } from '@novax/db/locked-connection';
 import { shardCount } from '@novax/db/outbox';
-import { claimPending, pendingState } from '@novax/db/queries/relay';
+import { claimPending } from '@novax/db/queries/relay';
 import { pause } from '@novax/runtime/clock';
 import { crashAt } from '@novax/runtime/crash';
-import type { Metrics } from '@novax/runtime/metrics';
 import type { Bell } from './bell.ts';
 import type { Flight } from './relay-flight.ts';
 import type { RelayOptions } from './relay.ts';
@@ -22,7 +21,8 @@ export interface ClaimParts {
 
 /** First part of the advisory locks' keys; the second is the shard. */
 const lockClass = 0x6e6f7661; // "nova"
-const stateEveryMs = 2_000;
+/** How often the stream is looked at when nothing is published. */
+const checkEveryMs = 2_000;
 /** How often a relay that lacks some shards tries for them. */
 const locksEveryMs = 200;
 /** Bytes of claimed events at most, as the database stores them; one larger event still goes, alone. */
@@ -31,41 +31,44 @@ const bytesMax = 16 * 1024 * 1024;
 const lookMinMs = 2;
 /** The same with no news, after a look that found something. */
 const lookAgainMs = 20;
+/** How often a look begins at the oldest event. */
+const wholeEveryMs = 500;
 
 /** Claims and sends until told to stop, or until a statement or the stream fails. */
 export async function claimUntil(stop: AbortSignal, connection: LockedConnection, parts: ClaimParts): Promise<void> {
   const { flight, bell, watch, options, batch, news } = parts;
   const idleMaxMs = options.idleMaxMs ?? 1_000;
   let shards: readonly number[] = [];
-  let [locksAt, stateAt, lookAt, waitMs] = [0, 0, 0, lookAgainMs];
+  let [locksAt, checkAt, lookAt, waitMs] = [0, 0, 0, lookAgainMs];
   /** The last look found so much that there will be more. */
   let more = false;
+  const start = startOfLooks();
   const room = (): boolean => flight.size() <= 2 * batch && flight.bytes() < bytesMax;
   const due = (): boolean => room() && (more || news.waits() || Date.now() >= lookAt);
 
   while (!stop.aborted) {
     if (shards.length < shardCount && Date.now() >= locksAt) {
       locksAt = Date.now() + locksEveryMs;
+      const held = shards.length;
       shards = await connection.hold(lockClass, shardCount);
+      if (shards.length > held) start.reset();
     }
-    if (Date.now() >= stateAt) {
-      stateAt = Date.now() + stateEveryMs;
-      await reportState(connection, options.metrics);
-      // Also when there is nothing to publish: a stream that was lost must not wait for the next event.
-      if (shards.length > 0) await watch.check(connection, shards);
-      await watch.note(connection);
+    // Also when there is nothing to publish: a stream that was lost must not wait for the next event.
+    if (shards.length > 0 && Date.now() >= checkAt) {
+      checkAt = Date.now() + checkEveryMs;
+      await watch.check(connection, shards);
     }
     if (shards.length === 0) await bell.wait(locksEveryMs, () => stop.aborted);
     else if (due()) {
       const began = Date.now();
       news.take();
-      const claimed = await claim(connection, { flight, watch, shards, batch });
+      const claimed = await claim(connection, { flight, watch, shards, batch, start });
       more = claimed >= batch / 2;
       waitMs = claimed > 0 ? lookAgainMs : Math.min(waitMs * 2, idleMaxMs);
       lookAt = began + waitMs;
       if (!more) await pause(Math.max(began + lookMinMs - Date.now(), 0), stop);
     } else {
-      const untilMs = Math.min(lookAt, stateAt, shards.length < shardCount ? locksAt : Infinity) - Date.now();
+      const untilMs = Math.min(lookAt, checkAt, shards.length < shardCount ? locksAt : Infinity) - Date.now();
       // With no room a look may be overdue; then an answer or a mark rings.
       await bell.wait(Math.max(untilMs, room() ? 0 : lookAgainMs), () => stop.aborted || due());
     }
@@ -80,31 +83,52 @@ async function claim(
     readonly watch: StreamWatch;
     readonly shards: readonly number[];
     readonly batch: number;
+    readonly start: StartOfLooks;
   },
 ): Promise<number> {
-  const { flight, watch, shards, batch } = next;
+  const { flight, watch, shards, batch, start } = next;
   const [rows] = await Promise.all([
     connection.sql(claimPending, [
       `{${shards.join(',')}}`,
       batch,
       bytesMax - flight.bytes(),
       `{${flight.startClaim().join(',')}}`,
+      start.next(),
     ]),
     watch.check(connection, shards),
   ]);
-  if (rows.length === 0) return 0;
+  const last = rows.at(-1);
+  if (last === undefined) return 0;
+  start.claimed(Number(last.id));
   crashAt('relay.after_claim');
   flight.admit(rows);
   crashAt('relay.after_publish');
   return rows.length;
 }
 
-async function reportState(connection: LockedConnection, metrics: Metrics): Promise<void> {
-  const [state] = await connection.sql(pendingState, []);
-  if (state === undefined) return;
-  metrics.outboxPending.set(Number(state.pending));
-  metrics.outboxRefused.set(Number(state.refused));
-  metrics.outboxFailed.set(Number(state.failed));
-  metrics.outboxLag.set(state.lag_seconds);
-  metrics.dlqMessages.set(Number(state.dead));
+interface StartOfLooks {
+  /** The id behind which the next look begins. */
+  next(): number;
+  claimed(id: number): void;
+  /** The next look begins at the oldest event. */
+  reset(): void;
+}
+
+/**
+ * Where looks begin. The index keeps an entry for every event that has gone until the table is vacuumed, and a look that began at the first would walk over
+ * all of them. So looks begin behind what was claimed half a second to a second ago, and one every half second begins at the oldest: that one finds what
+ * was committed long after it took its id, put off, freed or filled in again.
+ */
+function startOfLooks(): StartOfLooks {
+  let [wholeAt, floor, before, highest] = [0, 0, 0, 0];
+  return {
+    next() {
+      if (Date.now() < wholeAt) return floor;
+      wholeAt = Date.now() + wholeEveryMs;
+      [floor, before] = [before, highest];
+      return 0;
+    },
+    claimed: (id) => void (highest = Math.max(highest, id)),
+    reset: () => void ([wholeAt, floor, before] = [0, 0, 0]),
+  };
 }

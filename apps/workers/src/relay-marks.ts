@@ -1,8 +1,9 @@
-/** The half of the relay that writes down what the stream answered. */
+/** The half of the relay that writes down what the stream answered, and how far the outbox and its readers are. */
 import { isTransient } from '@novax/db/errors';
 import type { LockedConnection } from '@novax/db/locked-connection';
-import { putOff } from '@novax/db/queries/relay';
+import { pendingState, putOff } from '@novax/db/queries/relay';
 import { crashAt } from '@novax/runtime/crash';
+import type { Metrics } from '@novax/runtime/metrics';
 import { retry } from '@novax/runtime/retry';
 import type { Bell } from './bell.ts';
 import type { Flight } from './relay-flight.ts';
@@ -22,21 +23,37 @@ export interface MarkParts {
 const attemptsMax = 10;
 /** Answers wait this long for company: a mark is a round trip whatever it marks, and nobody waits for it. */
 const gatherMs = 20;
-/** Longest wait for an answer before looking around. */
-const idleMs = 1_000;
+const stateEveryMs = 2_000;
 
 /** Marks until told to stop and everything on its way is answered and marked, or until something fails. */
 export async function markUntil(stop: AbortSignal, connection: LockedConnection, parts: MarkParts): Promise<void> {
-  const { flight, bell, batch, failing } = parts;
+  const { flight, bell, watch, options, batch, failing } = parts;
   const enough = (): boolean => flight.answered() >= batch / 2 || failing.aborted;
   const complete = (): boolean => stop.aborted && flight.unanswered() === 0;
+  let stateAt = 0;
   while (!failing.aborted && !(complete() && flight.answered() === 0)) {
-    await bell.wait(idleMs, () => flight.answered() > 0 || complete() || failing.aborted);
-    await bell.wait(flight.answered() > 0 ? gatherMs : 0, () => enough() || complete());
-    if (flight.answered() > 0) await land(connection, parts);
+    if (Date.now() >= stateAt) {
+      stateAt = Date.now() + stateEveryMs;
+      await reportState(connection, options.metrics);
+      await watch.note(connection);
+    }
+    await bell.wait(Math.max(stateAt - Date.now(), 0), () => flight.answered() > 0 || complete() || failing.aborted);
+    if (flight.answered() === 0) continue;
+    await bell.wait(gatherMs, () => enough() || complete());
+    await land(connection, parts);
     // There may be room for a claim again.
     bell.ring();
   }
+}
+
+async function reportState(connection: LockedConnection, metrics: Metrics): Promise<void> {
+  const [state] = await connection.sql(pendingState, []);
+  if (state === undefined) return;
+  metrics.outboxPending.set(Number(state.pending));
+  metrics.outboxRefused.set(Number(state.refused));
+  metrics.outboxFailed.set(Number(state.failed));
+  metrics.outboxLag.set(state.lag_seconds);
+  metrics.dlqMessages.set(Number(state.dead));
 }
 
 async function land(connection: LockedConnection, { flight, watch, options }: MarkParts): Promise<void> {

@@ -8,8 +8,14 @@ export interface LockedConnection extends AsyncDisposable {
   sql<Row>(statement: Statement<Row>, values: readonly Value[]): Promise<readonly Row[]>;
 }
 
-/** Connects; statements are planned by index alone, in the index's order. Throws when the database cannot be reached; once the connection breaks every call throws. */
-export async function openLockedConnection(url: string): Promise<LockedConnection> {
+/**
+ * Connects; statements are planned by index alone, in the index's order: once, or, with `plan: 'each'`, at each call for its values and the tables as they
+ * are then. Throws when the database cannot be reached; once the connection breaks every call throws.
+ */
+export async function openLockedConnection(
+  url: string,
+  { plan }: { readonly plan: 'once' | 'each' },
+): Promise<LockedConnection> {
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: 5_000,
@@ -23,7 +29,7 @@ export async function openLockedConnection(url: string): Promise<LockedConnectio
   await client.connect();
   // The tables are empty at one moment and hold a backlog at the next, which no statistics follow: a plan made for the one reads everything in the other.
   await client.query(
-    `set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set enable_hashjoin = off; set enable_mergejoin = off; set plan_cache_mode = force_generic_plan`,
+    `set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set enable_hashjoin = off; set enable_mergejoin = off; set plan_cache_mode = ${plan === 'once' ? 'force_generic_plan' : 'force_custom_plan'}`,
   );
   const held = new Set<number>();
   return {

@@ -5,8 +5,9 @@ import { statement } from '../statement.ts';
 /**
  * Oldest events of some shards that may go now, in id order. An aggregate with an event that was refused and must wait, or that failed for good and
  * nobody has freed, is left out, so that it keeps its order: what it has beside that event came later. Values: shards, rows at most, bytes at most
- * (one row goes whatever its size), ids on their way.
- * One walk along the ids, without a join: whatever the statistics say of a table that is empty now and full a moment later, it costs the rows it answers.
+ * (one row goes whatever its size), ids on their way, the id to begin behind.
+ * One walk along the ids, without a join, and refused events in the order of the one index of them: whatever the statistics say of a table that is empty
+ * now and full a moment later, it costs the rows it walks over.
  */
 export const claimPending = statement<ClaimedEvent>(
   'claim_pending_events',
@@ -16,10 +17,11 @@ export const claimPending = statement<ClaimedEvent>(
      from (select c.*, sum(c.bytes) over (order by c.id rows unbounded preceding) as total
              from (select e.*, pg_column_size(e.payload) as bytes
                      from events e
-                    where e.status = 'pending' and e.shard = any($1::smallint[]) and e.id not in (select unnest($4::bigint[]))
+                    where e.status = 'pending' and e.shard = any($1::smallint[]) and e.id not in (select unnest($4::bigint[])) and e.id > $5::bigint
                       and e.aggregate_id <> all(array(
-                            select w.aggregate_id from events w
-                             where w.status = 'pending' and w.last_error is not null and w.next_attempt_at > now()
+                            (select w.aggregate_id from events w
+                              where w.status = 'pending' and w.last_error is not null and w.next_attempt_at > now()
+                              order by w.next_attempt_at)
                             union all
                             select f.aggregate_id from events f where f.status = 'failed'))
                     order by e.id limit $2::int) c) t

@@ -1,0 +1,1 @@
+drop index concurrently public.idx_events_pending_next_attempt_at;
