@@ -13,7 +13,6 @@ import { anEvent, quiet } from './unique.ts';
 const all = ['novax.events.>'];
 
 interface Advisory {
-  readonly type: string;
   readonly reason?: string;
   readonly stream_seq: number;
   readonly consumer: string;
@@ -38,7 +37,7 @@ test('without a namespace the names are the public ones', () => {
   ]);
 });
 
-test('a given-up event leaves exactly one advisory that names its place in the stream and the last error of its handler', async () => {
+test('a given-up event leaves exactly one note that names its place in the stream and the last error of its handler', async () => {
   await using space = await testBus({ retryBaseMs: 5 });
   const poison = anEvent();
   await space.bus.publish([anEvent()]);
@@ -53,7 +52,6 @@ test('a given-up event leaves exactly one advisory that names its place in the s
   await eventually(async () => expect(await deadLetters(space)).toHaveLength(1));
   expect(await deadLetters(space)).toMatchObject([
     {
-      type: 'io.nats.jetstream.advisory.v1.terminated',
       reason: 'never',
       stream_seq: result?.ok ? result.streamSeq : -1,
       consumer: 'reader',
@@ -62,7 +60,7 @@ test('a given-up event leaves exactly one advisory that names its place in the s
   ]);
 });
 
-test('what is not an envelope is given up at once, with an advisory, and the next event is handled', async () => {
+test('what is not an envelope is given up at once, with a note, and the next event is handled', async () => {
   await using space = await testBus();
   const seen: string[] = [];
   await space.bus.consume({ name: 'reader', subjects: all, handle: async ({ id }) => void seen.push(id) });
@@ -76,9 +74,7 @@ test('what is not an envelope is given up at once, with an advisory, and the nex
   await space.bus.publish([good]);
   await eventually(() => expect(seen).toEqual([good.id]));
   await eventually(async () => expect(await deadLetters(space)).toHaveLength(2));
-  expect((await deadLetters(space)).map(({ type }) => type)).toEqual(
-    Array(2).fill('io.nats.jetstream.advisory.v1.terminated'),
-  );
+  expect((await deadLetters(space)).map(({ reason }) => reason)).toEqual(Array(2).fill('not an envelope'));
 });
 
 test('a handler slower than three times the acknowledgement wait is called once', async () => {

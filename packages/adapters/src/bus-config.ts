@@ -1,5 +1,11 @@
 /** The streams and consumers of the event bus as data, and the repair of servers that differ from it. */
-import { deadLetterConsumer, deadLetterStream, eventStream, redeliverySubject } from '@novax/contracts/events/envelope';
+import {
+  deadLetterConsumer,
+  deadLetterStream,
+  eventStream,
+  givenUpSubject,
+  redeliverySubject,
+} from '@novax/contracts/events/envelope';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import {
@@ -58,7 +64,7 @@ export function busNames(namespace?: string): BusNames {
   };
 }
 
-/** Both streams as they must be. The second keeps the advisories about given-up events, which nobody else would hear. */
+/** Both streams as they must be. The second keeps what is said about given-up events, by their consumer or, where that is gone, by the server. */
 export function streamConfigs(
   names: BusNames,
   timings: BusTimings,
@@ -84,14 +90,18 @@ export function streamConfigs(
     {
       ...common,
       name: names.deadLetters,
-      subjects: advisorySubjects(names),
+      subjects: deadLetterSubjects(names),
       max_age: nanos(timings.maxAgeMs),
     },
   ];
 }
 
-function advisorySubjects(names: BusNames): string[] {
-  return ['MAX_DELIVERIES', 'MSG_TERMINATED'].map((kind) => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${names.events}.>`);
+/** What consumers say themselves, and the server's advisories. */
+function deadLetterSubjects(names: BusNames): string[] {
+  const advisories = ['MAX_DELIVERIES', 'MSG_TERMINATED'].map(
+    (kind) => `$JS.EVENT.ADVISORY.CONSUMER.${kind}.${names.events}.>`,
+  );
+  return [names.subject(givenUpSubject('>')), ...advisories];
 }
 
 /**
@@ -128,7 +138,7 @@ export function deadLetterConsumerConfig(
     ack_wait: nanos(timings.ackWaitMs),
     max_deliver: -1,
     max_ack_pending: 1000,
-    filter_subjects: advisorySubjects(names),
+    filter_subjects: deadLetterSubjects(names),
   };
 }
 

@@ -32,7 +32,7 @@ async function handleOne(message: PulledMessage, options: ConsumerLoopOptions): 
   const log = options.log.child({ consumer: options.name, streamSeq: message.streamSeq, delivery: message.delivery });
   if (event instanceof Error) {
     log.error({ err: event, subject: message.subject }, 'event is not an envelope; given up');
-    message.giveUp('not an envelope');
+    await message.giveUp('not an envelope');
     return;
   }
   crashAt('consumer.before_effect');
@@ -41,9 +41,8 @@ async function handleOne(message: PulledMessage, options: ConsumerLoopOptions): 
     await within(options.handleWithinMs, options.handle(event));
   } catch (thrown) {
     if (message.delivery >= options.maxDeliver) {
-      // The reason travels in the server's own advisory, the very one that makes the dead letter: nothing that a crash could part from it.
       log.error({ err: thrown, eventId: event.id, type: event.type }, 'event used up its deliveries; given up');
-      message.giveUp(thrown instanceof Error ? thrown.message : String(thrown));
+      await message.giveUp(thrown instanceof Error ? thrown.message : String(thrown));
       return;
     }
     const delayMs = Math.min(options.retryBaseMs * 2 ** (message.delivery - 1), retryCapMs);

@@ -1,4 +1,4 @@
-/** What the server says about messages that were given up, made whole: the advisory names a place in the stream, the stream still has what stood there. */
+/** What is said about messages that were given up, made whole: it names a place in the stream, the stream still has what stood there. */
 import type { Logger } from '@novax/runtime/log';
 import type { JetStreamManager, MsgHdrs } from 'nats';
 import { z } from 'zod';
@@ -18,7 +18,7 @@ export interface GivenUp {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Advisories of the server (NATS ADR-1), `io.nats.jetstream.advisory.v1.max_deliver` and `….terminated`. */
+/** A consumer's own words (`bus-message.ts`), which follow the server's: its advisories (NATS ADR-1) `io.nats.jetstream.advisory.v1.max_deliver` and `….terminated`. */
 const advisorySchema = z.object({
   id: z.string(),
   timestamp: z.string(),
@@ -38,7 +38,7 @@ export function givenUpTaker(
     const parsed = advisorySchema.safeParse(parsedJson(message.text));
     if (!parsed.success) {
       log.error({ err: parsed.error, subject: message.subject }, 'not an advisory; left where it is');
-      message.giveUp('not an advisory');
+      await message.giveUp('not an advisory');
       return;
     }
     try {

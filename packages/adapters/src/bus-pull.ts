@@ -1,6 +1,6 @@
 /** Asks a pull consumer for one message at a time, on one subscription, across lost connections. */
 import { createInbox, type Msg, type NatsConnection, NatsError } from 'nats';
-import { type PulledMessage, pulledMessage } from './bus-message.ts';
+import { type MessageSource, type PulledMessage, pulledMessage } from './bus-message.ts';
 
 export interface Puller {
   /** The next message; null once `stop` aborts. Throws when the consumer is gone. */
@@ -15,7 +15,7 @@ const waitMs = 5000;
 /** Pulls from a durable consumer; `onReconnect` registers what must happen after each lost connection, and answers how to leave. */
 export function pullFrom(
   nc: NatsConnection,
-  consumer: { readonly stream: string; readonly name: string },
+  consumer: MessageSource,
   onReconnect: (listener: () => void) => () => void,
 ): Puller {
   const inbox = createInbox();
@@ -32,7 +32,7 @@ export function pullFrom(
   const subscription = nc.subscribe(inbox, {
     callback: (error, message) => {
       if (error) failure = error;
-      else if (message.subject !== inbox) arrived.push(pulledMessage(nc, message));
+      else if (message.subject !== inbox) arrived.push(pulledMessage(nc, message, consumer));
       else failure = goneError(message);
       answered();
     },

@@ -1,5 +1,5 @@
 /** The domain event stream on NATS JetStream. */
-import type { Envelope } from '@novax/contracts/events/envelope';
+import { type Envelope, givenUpSubject } from '@novax/contracts/events/envelope';
 import type { EventBus, PublishResult } from '@novax/domain/ports';
 import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
@@ -18,6 +18,7 @@ import {
 import { runConsumer } from './bus-consumer.ts';
 import { type GivenUp, givenUpTaker } from './bus-given-up.ts';
 import { runLoop } from './bus-loop.ts';
+import type { MessageSource } from './bus-message.ts';
 import { createPublisher, type OutgoingEvent } from './bus-publish.ts';
 import { type Puller, pullFrom } from './bus-pull.ts';
 import { consumedUpTo, lags, type StreamState, streamState } from './bus-state.ts';
@@ -86,12 +87,12 @@ export async function connectBus(options: BusOptions): Promise<KeptBus> {
       for (const wanted of streamConfigs(names, timings)) await repairStream(jsm, wanted, log);
     });
   /** Opens a consumer for its loop, mending its definition each time but the first, when the caller has just done so. */
-  const opener = (stream: string, name: string, repair: () => Promise<void>): (() => Promise<Puller>) => {
+  const opener = (source: MessageSource, repair: () => Promise<void>): (() => Promise<Puller>) => {
     let repaired = true;
     return async () => {
       if (!repaired) await repair();
       repaired = false;
-      return pullFrom(nc, { stream, name }, onReconnect);
+      return pullFrom(nc, source, onReconnect);
     };
   };
   const untilClosed = (stop: () => Promise<void>): (() => Promise<void>) => {
@@ -113,20 +114,21 @@ export async function connectBus(options: BusOptions): Promise<KeptBus> {
         );
       }),
     async consume(consumer) {
+      const { name } = consumer;
       const wanted = consumerConfig(consumer, names, timings);
       const repair = () => repairConsumer(jsm, { stream: names.events, wanted }, log);
       // The first time a wrong definition is the caller's to hear; later ones are retried by the loop.
       await reached(repair);
       return untilClosed(
         runConsumer({
-          name: consumer.name,
+          name,
           log,
           ackWaitMs: timings.ackWaitMs,
           maxDeliver: timings.maxDeliver,
           handleWithinMs: options.handleWithinMs ?? 60_000,
           retryBaseMs: options.retryBaseMs ?? 1000,
           handle: async (event) => consumer.handle(event),
-          open: opener(names.events, consumer.name, repair),
+          open: opener({ stream: names.events, name, givenUp: names.subject(givenUpSubject(name)) }, repair),
         }),
       );
     },
@@ -136,7 +138,7 @@ export async function connectBus(options: BusOptions): Promise<KeptBus> {
       const repair = () => repairConsumer(jsm, { stream: names.deadLetters, wanted }, log);
       await reached(repair);
       const take = givenUpTaker({ jsm, names, log }, record);
-      return untilClosed(runLoop({ name, log, take, open: opener(names.deadLetters, name, repair) }));
+      return untilClosed(runLoop({ name, log, take, open: opener({ stream: names.deadLetters, name }, repair) }));
     },
     async streamState() {
       const found = await reached(() => streamState(jsm, names));

@@ -34,7 +34,7 @@ export type Envelope = z.output<typeof envelopeSchema>;
 
 /** Stream that holds every domain event. */
 export const eventStream = 'NOVAX_EVENTS';
-/** Stream of advisories about messages that were given up. */
+/** Stream of what consumers and the server say about messages that were given up. */
 export const deadLetterStream = 'NOVAX_DLQ';
 
 /** Durable consumers of the event stream by name, and the subjects each receives; `novax doctor` compares the server with them. */
@@ -45,6 +45,11 @@ export const deadLetterConsumer = 'dead-letters';
 /** Subject on which one consumer, and nobody else, is handed an event again. */
 export function redeliverySubject(consumer: string): string {
   return `novax.redeliver.${consumer}`;
+}
+
+/** Subject on which a consumer says that it gave a message up; the stream of dead letters keeps it. */
+export function givenUpSubject(consumer: string): string {
+  return `novax.given-up.${consumer}`;
 }
 
 /** Core NATS subject of the hint that the outbox has something new; losing a hint costs latency only. */
