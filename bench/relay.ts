@@ -13,6 +13,7 @@ import type { Envelope } from '@novax/contracts/events/envelope';
 import { wakeSubject } from '@novax/contracts/events/envelope';
 import { toEnvelope, type OutboxRow } from '@novax/db/outbox';
 import { markPublished } from '@novax/db/queries/relay';
+import { newId } from '@novax/runtime/ids';
 import { createLogger } from '@novax/runtime/log';
 import { createMetrics } from '@novax/runtime/metrics';
 import { connect, type NatsConnection } from 'nats';
@@ -45,25 +46,27 @@ interface Bench {
 const log = createLogger({ name: 'bench', level: 'warn' });
 
 async function measure(bench: Bench): Promise<void> {
-  const floors: { publish: number; move: number; drain: number; publishCpu: number; drainCpu: number }[] = [];
+  const floors: Record<'publish' | 'own' | 'move' | 'drain' | 'publishCpu' | 'drainCpu', number>[] = [];
   for (let round = 0; round < rounds; round++) {
-    const [publish, publishCpu] = await publishFloor(bench);
+    const [publish, publishCpu] = await publishBare(bench, clientPublisher);
+    const [own] = await publishBare(bench, ownPublisher);
     const move = await moveFloor(bench);
     const [drain, drainCpu] = await drainRate(bench);
-    floors.push({ publish, move, drain, publishCpu, drainCpu });
+    floors.push({ publish, own, move, drain, publishCpu, drainCpu });
     const ratio = drain / Math.min(publish, move);
     print(
       `round ${round + 1}: publish floor ${rate(publish)}, move ${rate(move)}, drain ${rate(drain)}, ratio ${ratio.toFixed(2)}`,
     );
   }
-  const [publish, move, drain] = (['publish', 'move', 'drain'] as const).map((name) =>
+  const [publish, own, move, drain] = (['publish', 'own', 'move', 'drain'] as const).map((name) =>
     median(floors.map((one) => one[name])),
   );
   const ratio = median(floors.map((one) => one.drain / Math.min(one.publish, one.move)));
   print('');
   print(`| ${events} events of ${aggregates} aggregates, median of ${rounds} | events/s |`);
   print('| --- | --- |');
-  print(`| publish floor: asynchronous, ${publishWindow} unanswered | ${rate(publish)} |`);
+  print(`| publish floor: the client's js.publish, ${publishWindow} unanswered | ${rate(publish)} |`);
+  print(`| the relay's own publisher, with no database | ${rate(own)} |`);
   print(`| move floor: ${moveBatch} rows a statement | ${rate(move)} |`);
   print(`| relay drains | ${rate(drain)} |`);
   print(`| drain / lower floor (aim: 0.85 or more) | ${ratio.toFixed(2)} |`);
@@ -75,24 +78,43 @@ async function measure(bench: Bench): Promise<void> {
   await latency(bench, (drain ?? 0) / 2);
 }
 
+/** Sends one event and resolves when the stream has it. */
+type Send = (event: Envelope) => Promise<unknown>;
+
 /** Publishes the envelopes of a full outbox with nothing else to do. */
-async function publishFloor(bench: Bench): Promise<Timed> {
+async function publishBare(
+  bench: Bench,
+  connected: (bench: Bench) => Promise<[Send, () => Promise<void>]>,
+): Promise<Timed> {
   await freshStream(bench);
   await fillOutbox(bench.database.admin, events, aggregates);
   const { rows } = await bench.database.admin.query<OutboxRow>('select * from events order by id');
   const envelopes = rows.map(toEnvelope);
-  return timed(() => publishAll(bench, envelopes));
-}
-
-async function publishAll(bench: Bench, envelopes: readonly Envelope[]): Promise<void> {
-  const js = bench.nc.jetstream();
-  const { subject } = busNames(bench.namespace);
+  const [send, close] = await connected(bench);
   let next = 0;
   const lane = async (): Promise<void> => {
-    for (let event = envelopes[next++]; event !== undefined; event = envelopes[next++])
-      await js.publish(subject(`novax.events.${event.type}`), JSON.stringify(event), { msgID: event.id });
+    for (let event = envelopes[next++]; event !== undefined; event = envelopes[next++]) await send(event);
   };
-  await Promise.all(Array.from({ length: publishWindow }, lane));
+  const spent = await timed(async () => void (await Promise.all(Array.from({ length: publishWindow }, lane))));
+  await close();
+  return spent;
+}
+
+async function clientPublisher({ nc, namespace }: Bench): Promise<[Send, () => Promise<void>]> {
+  const js = nc.jetstream();
+  const { subject } = busNames(namespace);
+  const send: Send = (event) =>
+    js.publish(subject(`novax.events.${event.type}`), JSON.stringify(event), { msgID: event.id });
+  return [send, async () => undefined];
+}
+
+async function ownPublisher({ natsUrl, namespace }: Bench): Promise<[Send, () => Promise<void>]> {
+  const bus = await connectBus({ url: natsUrl, namespace, log });
+  const send: Send = (event) => {
+    const { id, type, traceparent } = event;
+    return new Promise((resolve) => bus.send({ id, type, traceparent, body: JSON.stringify(event) }, resolve));
+  };
+  return [send, () => bus.close()];
 }
 
 /** Events per second, and microseconds of this process's CPU for each. */
@@ -174,7 +196,9 @@ async function latency(bench: Bench, perSecondWanted: number): Promise<void> {
   const messages = await consumer.consume({
     // The client's own hundred are a few milliseconds' worth here.
     max_messages: 1_000,
-    callback: (message) => void arrivedAt.set(message.headers?.get('Nats-Msg-Id') ?? '', performance.now()),
+    // The id is the first field of an envelope.
+    callback: ({ data }) =>
+      void arrivedAt.set(idOf.exec(decoder.decode(data.subarray(0, 50)))?.[1] ?? '', performance.now()),
   });
   const clients = await Promise.all(
     Array.from({ length: 4 }, async () => {
@@ -191,12 +215,13 @@ async function latency(bench: Bench, perSecondWanted: number): Promise<void> {
       for (let n = due++; n * gapMs < warmUpMs + seconds * 1000; n = due++) {
         const waitMs = started + n * gapMs - performance.now();
         if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+        const ids = Array.from({ length: perCommit }, newId);
         const began = performance.now();
-        const { rows } = await client.query<{ event_id: string }>(insertSome);
+        await client.query({ ...insertSome, values: [ids, ids.map(newId)] });
         const done = performance.now();
         if (began - started > warmUpMs) {
           commits.push(done - began);
-          for (const { event_id } of rows) committedAt.set(event_id, done);
+          for (const id of ids) committedAt.set(id, done);
         }
         bench.nc.publish(subject(wakeSubject));
       }
@@ -228,12 +253,15 @@ async function latency(bench: Bench, perSecondWanted: number): Promise<void> {
   print(`| arrived | ${waits.length} of ${committedAt.size} |`);
 }
 
+const decoder = new TextDecoder();
+const idOf = /^\{"id":"([^"]+)"/;
+
+/** Ids come from the process that writes, as the product's do. */
 const insertSome = {
   name: 'insert_some',
-  text: `insert into events (event_type, aggregate_type, aggregate_id, aggregate_version, actor_type, payload)
-  select 'document.updated', 'document', gen_random_uuid(), 1, 'system', jsonb_build_object('version', 1, 'pad', repeat('x', 200))
-    from generate_series(1, $1::int) returning event_id`,
-  values: [perCommit],
+  text: `insert into events (event_id, event_type, aggregate_type, aggregate_id, aggregate_version, actor_type, payload)
+  select event_id, 'document.updated', 'document', aggregate_id, 1, 'system', jsonb_build_object('version', 1, 'pad', repeat('x', 200))
+    from unnest($1::uuid[], $2::uuid[]) as t(event_id, aggregate_id)`,
 };
 
 /** Milliseconds of single publishes, one after the other. */

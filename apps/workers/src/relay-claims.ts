@@ -33,6 +33,8 @@ const lookMinMs = 2;
 const lookAgainMs = 20;
 /** How often a look begins at the oldest event. */
 const wholeEveryMs = 500;
+/** The others begin behind what was claimed this long ago, or up to twice as long. */
+const lagMs = 100;
 
 /** Claims and sends until told to stop, or until a statement or the stream fails. */
 export async function claimUntil(stop: AbortSignal, connection: LockedConnection, parts: ClaimParts): Promise<void> {
@@ -116,19 +118,24 @@ interface StartOfLooks {
 
 /**
  * Where looks begin. The index keeps an entry for every event that has gone until the table is vacuumed, and a look that began at the first would walk over
- * all of them. So looks begin behind what was claimed half a second to a second ago, and one every half second begins at the oldest: that one finds what
- * was committed long after it took its id, put off, freed or filled in again.
+ * all of them. So looks begin behind what was claimed a while ago, and one every half second begins at the oldest: that one finds what was committed long
+ * after it took its id, put off, freed or filled in again.
  */
 function startOfLooks(): StartOfLooks {
-  let [wholeAt, floor, before, highest] = [0, 0, 0, 0];
+  let [wholeAt, moveAt] = [0, 0];
+  let [floor, before, highest] = [0, 0, 0];
   return {
     next() {
-      if (Date.now() < wholeAt) return floor;
-      wholeAt = Date.now() + wholeEveryMs;
-      [floor, before] = [before, highest];
+      const now = Date.now();
+      if (now >= moveAt) {
+        moveAt = now + lagMs;
+        [floor, before] = [before, highest];
+      }
+      if (now < wholeAt) return floor;
+      wholeAt = now + wholeEveryMs;
       return 0;
     },
     claimed: (id) => void (highest = Math.max(highest, id)),
-    reset: () => void ([wholeAt, floor, before] = [0, 0, 0]),
+    reset: () => void ([wholeAt, floor, before, highest] = [0, 0, 0, 0]),
   };
 }
