@@ -1067,9 +1067,11 @@ grant update (status) on public.documents to novax_api;
 comment on column public.documents.language is 'Text search configuration; left out on insert, it is the project''s.';
 grant select (language) on public.documents to ai_agent_role;
 grant update (language) on public.documents to novax_api;
+grant update (language) on public.documents to novax_definer;
 comment on column public.documents.search_vector is 'Title (weight A) and content (weight B), kept by trigger. Reached through private.search_documents: under row-level security the operator @@ cannot use its index.';
 comment on column public.documents.content_hash is 'SHA-256 of what is embedded, set by the application, so that unchanged text is not embedded again.';
 grant update (content_hash) on public.documents to novax_api;
+grant update (content_hash) on public.documents to novax_definer;
 grant update (content_hash) on public.documents to novax_worker;
 comment on column public.documents.ai_summary is 'summary, key_topics, sentiment, complexity_score, generated_at, model, confidence.';
 grant select (ai_summary), update (ai_summary) on public.documents to ai_agent_role;
@@ -3189,6 +3191,26 @@ AS $function$ select nullif(current_setting('app.current_user_id', true), '')::u
 alter function private.current_user_id() owner to novax_definer;
 comment on function private.current_user_id() is 'app.current_user_id, or null.';
 
+CREATE OR REPLACE FUNCTION private.document_texts_difference(p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when d.search_vector is null or d.content_hash is null then 'missing' else 'stale' end::varchar, d.org_id, d.id
+  from public.documents d
+  where (p_org_id is null or d.org_id = p_org_id)
+    and (
+      d.content_hash is distinct from sha256(convert_to(d.title, 'UTF8') || '\x00'::bytea || convert_to(d.content, 'UTF8'))
+      -- As private.index_document has it.
+      or d.search_vector is distinct from
+        setweight(to_tsvector(d.language::regconfig, d.title), 'A') || setweight(to_tsvector(d.language::regconfig, left(d.content, 250000)), 'B')
+    )
+$function$;
+alter function private.document_texts_difference(p_org_id uuid) owner to novax_definer;
+comment on function private.document_texts_difference(p_org_id uuid) is 'Documents whose search_vector or content_hash is not of their title and content.';
+grant execute on function private.document_texts_difference(p_org_id uuid) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.domain_allowed(p_allowed character varying[], p_email_normalized character varying)
  RETURNS boolean
  LANGUAGE sql
@@ -3205,6 +3227,46 @@ $function$;
 alter function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) owner to novax_definer;
 comment on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) is 'True when the list is empty or holds exactly the domain of this lower-case address: no subdomains, no patterns. Whether the address was verified is the caller''s to ask.';
 grant execute on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.embedding_counts_difference(p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when s.org_id is null then 'missing' else 'stale' end::varchar, o.id, o.id
+  from public.organizations o
+  left join public.org_stats s on s.org_id = o.id
+  left join (select e.org_id, count(*) as n from public.ai_embeddings e group by e.org_id) e on e.org_id = o.id
+  where (p_org_id is null or o.id = p_org_id) and coalesce(s.embedding_count, 0) <> coalesce(e.n, 0)
+$function$;
+alter function private.embedding_counts_difference(p_org_id uuid) owner to novax_definer;
+comment on function private.embedding_counts_difference(p_org_id uuid) is 'Organizations whose count of vectors in org_stats is not that of ai_embeddings.';
+grant execute on function private.embedding_counts_difference(p_org_id uuid) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.embeddings_difference(p_model_id smallint, p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid, fingerprint character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when v.n = 0 or not v.mean then 'missing' else 'stale' end::varchar, d.org_id, d.id, left(encode(d.content_hash, 'hex'), 32)
+  from public.documents d
+  join public.projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'
+  join public.organizations o on o.id = d.org_id and o.status <> 'deleted'
+  cross join lateral (
+    select count(*) as n, coalesce(bool_or(e.chunk_no = 0), false) as mean, bool_and(e.content_hash = d.content_hash) as fresh, max(e.chunk_no) as last
+    from public.ai_embeddings e where e.org_id = d.org_id and e.document_id = d.id and e.model_id = p_model_id
+  ) v
+  where d.status in ('draft', 'active') and d.content_hash is not null and (p_org_id is null or d.org_id = p_org_id)
+    -- Younger ones are on their way through the event stream.
+    and d.updated_at < now() - interval '30 seconds'
+    -- Chunks are numbered without a gap.
+    and (v.n = 0 or not v.mean or not v.fresh or v.last <> v.n - 1)
+$function$;
+alter function private.embeddings_difference(p_model_id smallint, p_org_id uuid) owner to novax_definer;
+comment on function private.embeddings_difference(p_model_id smallint, p_org_id uuid) is 'Documents without all vectors of the model and their present text.';
+grant execute on function private.embeddings_difference(p_model_id smallint, p_org_id uuid) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.end_membership()
  RETURNS trigger
@@ -3735,6 +3797,22 @@ alter function private.index_document() owner to novax_definer;
 comment on function private.index_document() is 'Fills documents.search_vector in the document''s language, and the language from its project.';
 grant execute on function private.index_document() to novax_owner;
 
+CREATE OR REPLACE FUNCTION private.indexable_documents(p_org_id uuid)
+ RETURNS TABLE(org_id uuid, id uuid, project_id uuid, status character varying, version integer, updated_ms bigint, text_hash character varying, settled boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select d.org_id, d.id, d.project_id, d.status, d.version, floor(extract(epoch from d.updated_at) * 1000)::bigint,
+         encode(sha256(convert_to(d.title, 'UTF8') || '\x00'::bytea || convert_to(d.content, 'UTF8')), 'hex'),
+         d.updated_at < now() - interval '30 seconds'
+  from public.documents d
+  where p_org_id is null or d.org_id = p_org_id
+$function$;
+alter function private.indexable_documents(p_org_id uuid) owner to novax_definer;
+comment on function private.indexable_documents(p_org_id uuid) is 'What the full-text engine should hold of each document, or hold no more; settled when the event stream has had time to bring it.';
+grant execute on function private.indexable_documents(p_org_id uuid) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.invitation_organization(p_token_hash bytea)
  RETURNS uuid
  LANGUAGE sql
@@ -3967,6 +4045,66 @@ AS $function$
 $function$;
 alter function private.member_of(p_least character varying, p_column name) owner to novax_owner;
 comment on function private.member_of(p_least character varying, p_column name) is 'Condition: the row''s organization is one in which app.current_user_id has at least this role (and is app.current_org_id when set). Null, hence an error, for an unknown role.';
+
+CREATE OR REPLACE FUNCTION private.memberships_difference(p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when a.user_id is null then 'missing' when m.user_id is null then 'extra' else 'stale' end::varchar,
+         coalesce(m.org_id, a.org_id), coalesce(m.user_id, a.user_id)
+  from (
+    select t.org_id, t.user_id, t.role from public.org_members t
+    join public.organizations o on o.id = t.org_id and o.status <> 'deleted'
+    where p_org_id is null or t.org_id = p_org_id
+  ) m
+  full join (select t.* from app.memberships t where p_org_id is null or t.org_id = p_org_id) a on a.org_id = m.org_id and a.user_id = m.user_id
+  where a.role is distinct from m.role
+$function$;
+alter function private.memberships_difference(p_org_id uuid) owner to novax_definer;
+comment on function private.memberships_difference(p_org_id uuid) is 'Where app.memberships is not the copy of org_members, of organizations that are not deleted, that it should be; id is the user''s.';
+grant execute on function private.memberships_difference(p_org_id uuid) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.mend_document_texts(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update public.documents d
+  set language = d.language, content_hash = sha256(convert_to(d.title, 'UTF8') || '\x00'::bytea || convert_to(d.content, 'UTF8'))
+  where d.id = any(p_ids)
+$function$;
+alter function private.mend_document_texts(p_ids uuid[]) owner to novax_definer;
+comment on function private.mend_document_texts(p_ids uuid[]) is 'Derives search_vector and content_hash of these documents anew; touches neither version nor updated_at.';
+grant execute on function private.mend_document_texts(p_ids uuid[]) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.mend_memberships(p_org_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '1s'
+AS $function$
+begin
+  -- Every change of a member writes here too: after this none is half done, and readers do not wait.
+  lock table app.memberships in share row exclusive mode;
+  delete from app.memberships a
+  where (p_org_id is null or a.org_id = p_org_id) and not exists (
+    select from public.org_members m join public.organizations o on o.id = m.org_id and o.status <> 'deleted'
+    where m.org_id = a.org_id and m.user_id = a.user_id
+  );
+  insert into app.memberships as a (user_id, org_id, role)
+  select m.user_id, m.org_id, m.role from public.org_members m
+  join public.organizations o on o.id = m.org_id and o.status <> 'deleted'
+  where p_org_id is null or m.org_id = p_org_id
+  on conflict (user_id, org_id) do update set role = excluded.role where a.role <> excluded.role;
+end
+$function$;
+alter function private.mend_memberships(p_org_id uuid) owner to novax_definer;
+comment on function private.mend_memberships(p_org_id uuid) is 'Makes app.memberships what private.memberships_difference says it should be. Fails with 55P03 when a lock is not free within a second.';
+grant execute on function private.mend_memberships(p_org_id uuid) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.note_view_change()
  RETURNS trigger
@@ -4259,6 +4397,23 @@ $function$;
 alter function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) owner to novax_definer;
 comment on function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) is 'One sample of what app.current_org_id used.';
 grant execute on function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.recount_embeddings(p_org_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  insert into public.org_stats (org_id) values (p_org_id) on conflict do nothing;
+  -- Whoever adds vectors meanwhile waits here with its part of the count, which the next statement does not see yet.
+  perform from public.org_stats s where s.org_id = p_org_id for update;
+  update public.org_stats s set embedding_count = (select count(*) from public.ai_embeddings e where e.org_id = p_org_id) where s.org_id = p_org_id;
+end
+$function$;
+alter function private.recount_embeddings(p_org_id uuid) owner to novax_definer;
+comment on function private.recount_embeddings(p_org_id uuid) is 'Sets an organization''s count of vectors to how many there are.';
+grant execute on function private.recount_embeddings(p_org_id uuid) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.refresh_ai_views()
  RETURNS void
@@ -4826,6 +4981,24 @@ alter function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8
 comment on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) is 'Stores the seals over what audit_settled gave in this transaction and moves the horizon; one chain''s seal numbers are unique.';
 grant execute on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.summaries_difference(p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid, fingerprint character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when d.ai_summary is null then 'missing' else 'stale' end::varchar, d.org_id, d.id, left(encode(d.content_hash, 'hex'), 32)
+  from public.documents d
+  join public.projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'
+  join public.organizations o on o.id = d.org_id and o.status <> 'deleted'
+  where d.status in ('draft', 'active') and d.content_hash is not null and (p_org_id is null or d.org_id = p_org_id)
+    and d.updated_at < now() - interval '30 seconds'
+    and (d.ai_summary is null or d.ai_metadata ->> 'summary_of' is distinct from encode(d.content_hash, 'hex'))
+$function$;
+alter function private.summaries_difference(p_org_id uuid) owner to novax_definer;
+comment on function private.summaries_difference(p_org_id uuid) is 'Documents without a summary of their present text.';
+grant execute on function private.summaries_difference(p_org_id uuid) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.sweep(p_table character varying, p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -5058,6 +5231,30 @@ $function$;
 alter function private.verify_email(p_token_hash bytea) owner to novax_definer;
 comment on function private.verify_email(p_token_hash bytea) is 'Confirms the address that a secret was mailed to, once; the person, or null for a secret that is unknown, used or too old.';
 grant execute on function private.verify_email(p_token_hash bytea) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.view_difference(p_view character varying, p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_view is null or p_view not in ('mv_ai_document_context', 'mv_ai_task_intelligence') then
+    raise exception 'unknown view' using errcode = 'invalid_parameter_value';
+  end if;
+  return query execute format(
+    $query$
+      select case when v.id is null then 'missing' when t.id is null then 'extra' else 'stale' end::varchar, coalesce(t.org_id, v.org_id), coalesce(t.id, v.id)
+      from (%s) t full join private.%I v on v.id = t.id
+      where ($1 is null or coalesce(t.org_id, v.org_id) = $1) and (t.id is null or v.id is null or row(t.*) is distinct from row(v.*))
+    $query$,
+    rtrim(pg_get_viewdef(format('private.%I', p_view)::regclass), ';'), p_view
+  ) using p_org_id;
+end
+$function$;
+alter function private.view_difference(p_view character varying, p_org_id uuid) owner to novax_definer;
+comment on function private.view_difference(p_view character varying, p_org_id uuid) is 'Rows in which a materialized view is not what its own query answers now.';
+grant execute on function private.view_difference(p_view character varying, p_org_id uuid) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.view_staleness()
  RETURNS TABLE(view character varying, seconds double precision)

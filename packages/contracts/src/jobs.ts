@@ -48,6 +48,8 @@ const documentJob = z.object({
   documentId: idSchema,
   /** The event that owes the job, as its inbox row needs it; null when the reconciler found the debt in the tables. */
   event: z.object({ id: idSchema, occurredAt: instantSchema, version: z.int() }).nullable(),
+  /** True when an operator has derived data rebuilt: it is written, and nobody is told. Left out by everybody else. */
+  quiet: z.literal(true).optional(),
 });
 const nothing = z.object({});
 /** Only what changed that many seconds ago or less; null looks at everything. */
