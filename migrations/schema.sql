@@ -1268,7 +1268,7 @@ create table public.events (
   constraint ck_events_aggregate_type CHECK (((char_length((aggregate_type)::text) >= 1) AND (char_length((aggregate_type)::text) <= 100))),
   constraint ck_events_attempts CHECK ((attempts >= 0)),
   constraint ck_events_event_type CHECK ((((event_type)::text ~ '^[a-z_]+\.[a-z_]+$'::text) AND (char_length((event_type)::text) <= 255))),
-  constraint ck_events_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'published'::character varying, 'failed'::character varying])::text[])))
+  constraint ck_events_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'published'::character varying, 'failed'::character varying, 'dropped'::character varying])::text[])))
 ) partition by LIST (status);
 alter table public.events owner to novax_owner;
 comment on table public.events is 'Transactional outbox and ledger of domain events: written in the transaction of the change, published by the relay, kept at least 30 days.';
@@ -1296,6 +1296,7 @@ grant insert (traceparent) on public.events to novax_api;
 comment on column public.events.causation_id is 'event_id of the event that led to this one.';
 grant insert (causation_id) on public.events to novax_api;
 comment on column public.events.shard is 'Hash of aggregate_id, 0 to 7.';
+comment on column public.events.status is 'pending until the stream acknowledged it, then published; failed when no stream would take it, which holds its aggregate back until it is freed or dropped. What was dropped was never published.';
 grant update (status) on public.events to novax_worker;
 grant update (attempts) on public.events to novax_worker;
 grant update (next_attempt_at) on public.events to novax_worker;
@@ -1321,6 +1322,7 @@ create policy events_select_novax_worker on public.events as permissive for sele
 create policy events_update_novax_worker on public.events as permissive for update to novax_worker
   using (true)
   with check (true);
+-- partition public.events_dropped FOR VALUES IN ('dropped'); owner novax_owner; row security forced; grant select to novax_backup
 -- partition public.events_failed FOR VALUES IN ('failed'); owner novax_owner; row security forced; grant select to novax_backup
 -- partition public.events_pending FOR VALUES IN ('pending'); owner novax_owner; row security forced; autovacuum_vacuum_scale_factor=0; autovacuum_vacuum_threshold=1000; autovacuum_vacuum_insert_threshold=10000; autovacuum_vacuum_cost_delay=0; autovacuum_analyze_scale_factor=0; autovacuum_analyze_threshold=5000; grant select to novax_backup; CREATE UNIQUE INDEX idx_events_pending_event_id ON public.events_pending USING btree (event_id); CREATE INDEX idx_events_pending_refused_aggregate_id_id ON public.events_pending USING btree (aggregate_id, id) WHERE (last_error IS NOT NULL); CREATE INDEX idx_events_pending_shard_id ON public.events_pending USING btree (shard, id)
 -- partition public.events_published FOR VALUES IN ('published'); owner novax_owner; row security forced; partition by RANGE (created_at); grant select to novax_backup

@@ -60,9 +60,9 @@ async function status(context: CommandContext, check: boolean): Promise<void> {
   const { shards, oldestPendingS, refusals } = await outboxStatus(client);
   out.json({ shards, oldestPendingS, refusals });
   out.table(
-    ['SHARD', 'PENDING', 'REFUSED', 'FAILED', 'PUBLISHED'],
-    shards.map(({ shard, pending, refused, failed, published }) =>
-      [shard, pending, refused, failed, published].map(String),
+    ['SHARD', 'PENDING', 'REFUSED', 'FAILED', 'DROPPED', 'PUBLISHED'],
+    shards.map(({ shard, pending, refused, failed, dropped, published }) =>
+      [shard, pending, refused, failed, dropped, published].map(String),
     ),
   );
   out.line();
@@ -78,7 +78,7 @@ async function status(context: CommandContext, check: boolean): Promise<void> {
   if (!check) return;
   if (failed > 0)
     throw new CommandFailure(`${failed} events failed and hold their aggregates back`, {
-      hint: 'novax events retry',
+      hint: 'novax events retry, or novax dlq drop to give them up',
       quiet: out.format === 'json',
     });
   if ((oldestPendingS ?? 0) > LAG_WARN_S)
