@@ -998,6 +998,7 @@ comment on column public.document_versions.author_id is 'Who wrote this version.
 comment on column public.document_versions.written_at is 'When this version was saved; created_at is when it was replaced.';
 CREATE INDEX idx_document_versions_author_id ON public.document_versions USING btree (author_id);
 CREATE UNIQUE INDEX idx_document_versions_document_id_version ON public.document_versions USING btree (document_id, version);
+CREATE INDEX idx_document_versions_org_id_created_at ON public.document_versions USING btree (org_id, created_at);
 CREATE INDEX idx_document_versions_org_id_document_id ON public.document_versions USING btree (org_id, document_id);
 create policy document_versions_delete_novax_worker on public.document_versions as permissive for delete to novax_worker
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -2128,13 +2129,14 @@ create table public.retention_policies (
   updated_at timestamp with time zone default now() not null,
   constraint retention_policies_pkey PRIMARY KEY (id),
   constraint fk_retention_policies_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
-  constraint ck_retention_policies_entity_type CHECK (((entity_type)::text = ANY ((ARRAY['documents'::character varying, 'document_versions'::character varying, 'projects'::character varying, 'comments'::character varying, 'attachments'::character varying, 'notifications'::character varying])::text[]))),
+  constraint ck_retention_policies_entity_type CHECK (((entity_type)::text = ANY ((ARRAY['organizations'::character varying, 'documents'::character varying, 'document_versions'::character varying, 'projects'::character varying, 'comments'::character varying, 'attachments'::character varying, 'notifications'::character varying])::text[]))),
   constraint ck_retention_policies_retain_days CHECK (((retain_days >= 1) AND (retain_days <= 36500)))
 );
 alter table public.retention_policies owner to novax_owner;
-comment on table public.retention_policies is 'How long an organization keeps what is deleted or superseded, by kind, before the purge.';
+comment on table public.retention_policies is 'How long an organization keeps what is deleted or superseded, by kind, before the purge. Without a policy: 30 days for what is deleted, for good what is superseded and notifications.';
 grant delete, insert, select on table public.retention_policies to novax_api;
 grant select on table public.retention_policies to novax_backup;
+grant select on table public.retention_policies to novax_definer;
 grant select on table public.retention_policies to novax_readonly;
 grant select on table public.retention_policies to novax_worker;
 alter table public.retention_policies enable row level security;
@@ -4160,6 +4162,14 @@ AS $function$
     union select d.org_id from public.documents d where d.status = 'deleted'
     union select c.org_id from public.comments c where c.status = 'deleted'
     union select a.org_id from public.attachments a where a.status = 'deleted'
+    union select r.org_id from public.retention_policies r where case r.entity_type
+      when 'document_versions' then exists (
+        select from public.document_versions v where v.org_id = r.org_id and v.created_at < now() - make_interval(days => r.retain_days)
+      )
+      when 'notifications' then exists (
+        select from public.notifications n where n.org_id = r.org_id and n.created_at < now() - make_interval(days => r.retain_days)
+      )
+    end
   ) u
   where u.org_id > p_after
   order by u.org_id limit p_limit
@@ -4324,7 +4334,9 @@ declare
   v_org_id uuid := nullif(current_setting('app.current_org_id', true), '')::uuid;
 begin
   perform from public.organizations o
-  where o.id = v_org_id and o.status = 'deleted' and o.updated_at < now() - make_interval(days => p_retain_days) for update;
+  where o.id = v_org_id and o.status = 'deleted' and o.updated_at < now() - make_interval(days => coalesce(
+    (select r.retain_days from public.retention_policies r where r.org_id = o.id and r.entity_type = 'organizations'), p_retain_days
+  )) for update;
   if not found
     or exists (select from public.projects p where p.org_id = v_org_id)
     or exists (select from public.legal_holds h where h.org_id = v_org_id and h.status = 'active') then
@@ -4337,7 +4349,7 @@ begin
 end
 $function$;
 alter function private.purge_organization(p_retain_days integer) owner to novax_definer;
-comment on function private.purge_organization(p_retain_days integer) is 'Removes app.current_org_id for good once it has been deleted for so many days, is empty and nothing holds it; says whether it did.';
+comment on function private.purge_organization(p_retain_days integer) is 'Removes app.current_org_id for good once it has been deleted for as many days as its policy says, or else so many, is empty and nothing holds it; says whether it did.';
 grant execute on function private.purge_organization(p_retain_days integer) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying)

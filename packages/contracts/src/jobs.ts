@@ -54,6 +54,8 @@ const documentJob = z.object({
 const nothing = z.object({});
 /** Only what changed that many seconds ago or less; null looks at everything. */
 const reconcileJob = z.object({ sinceS: z.int().min(1).nullable() });
+/** Goes on behind that organization; left out by the schedule, which begins with the first. */
+const purgeJob = z.object({ after: idSchema.optional() });
 
 export const jobs = {
   // Twelve tries span half an hour: an ordinary outage of a model or a server must not leave dead letters behind.
@@ -66,7 +68,7 @@ export const jobs = {
   'record-erasures': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
   'anchor-audit': { queue: 'maintenance', attempts: 12, version: 1, payload: nothing },
   'sweep-expired': { queue: 'maintenance', attempts: 3, version: 1, payload: nothing },
-  'purge-deleted': { queue: 'maintenance', attempts: 3, version: 1, payload: nothing },
+  'purge-deleted': { queue: 'maintenance', attempts: 3, version: 1, payload: purgeJob },
   'reconcile-owed-work': { queue: 'maintenance', attempts: 3, version: 1, payload: reconcileJob },
 } as const satisfies Record<string, JobRow>;
 
