@@ -1,3 +1,5 @@
+drop function private.owe_erasure_records;
+drop function private.erased_people;
 drop function private.view_difference;
 drop function private.indexable_documents;
 drop function private.summaries_difference;

@@ -168,8 +168,21 @@ end
 $$;
 comment on function private.view_difference is 'Rows in which a materialized view is not what its own query answers now.';
 
+create function private.erased_people()
+returns table (id uuid, settled boolean)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$ select e.user_id, e.erased_at < now() - interval '5 minutes' from public.erasures e $$;
+comment on function private.erased_people is 'Everybody whom the list outside the database should name; settled when there was time to write it.';
+
+create function private.owe_erasure_records(p_ids uuid[]) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$ update public.erasures set recorded_at = null where user_id = any(p_ids) $$;
+comment on function private.owe_erasure_records is 'Has these people written to the list outside the database again.';
+
 grant execute on function
-  private.memberships_difference, private.mend_memberships, private.document_texts_difference, private.mend_document_texts,
+  private.erased_people, private.owe_erasure_records, private.memberships_difference, private.mend_memberships, private.document_texts_difference, private.mend_document_texts,
   private.embedding_counts_difference, private.recount_embeddings, private.embeddings_difference, private.summaries_difference,
   private.indexable_documents, private.view_difference to novax_worker;
 

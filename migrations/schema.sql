@@ -3579,6 +3579,16 @@ alter function private.erase_person(p_user_id uuid, p_request_id character varyi
 comment on function private.erase_person(p_user_id uuid, p_request_id character varying) is 'Erases oneself: erased; owns (and what: organizations with other members must be handed over first); or unknown. What one wrote stays, with an author who has no name.';
 grant execute on function private.erase_person(p_user_id uuid, p_request_id character varying) to novax_api;
 
+CREATE OR REPLACE FUNCTION private.erased_people()
+ RETURNS TABLE(id uuid, settled boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select e.user_id, e.erased_at < now() - interval '5 minutes' from public.erasures e $function$;
+alter function private.erased_people() owner to novax_definer;
+comment on function private.erased_people() is 'Everybody whom the list outside the database should name; settled when there was time to write it.';
+grant execute on function private.erased_people() to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying DEFAULT NULL::character varying, p_traceparent character varying DEFAULT NULL::character varying, p_causation_id uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT now())
  RETURNS void
  LANGUAGE plpgsql
@@ -4192,6 +4202,16 @@ $function$;
 alter function private.owe_blob_removal() owner to novax_definer;
 comment on function private.owe_blob_removal() is 'Lists the file of an attachment that is deleted, by whatever way, for removal from the store.';
 grant execute on function private.owe_blob_removal() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.owe_erasure_records(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ update public.erasures set recorded_at = null where user_id = any(p_ids) $function$;
+alter function private.owe_erasure_records(p_ids uuid[]) owner to novax_definer;
+comment on function private.owe_erasure_records(p_ids uuid[]) is 'Has these people written to the list outside the database again.';
+grant execute on function private.owe_erasure_records(p_ids uuid[]) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.owed_blob_removals(p_limit integer)
  RETURNS TABLE(id uuid, storage_key character varying)

@@ -1,4 +1,7 @@
 /** Every projection broken by hand: a dry run names what is broken and touches nothing, a rebuild mends it and nothing else, and nobody outside hears of it. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
 import { connectJobQueue } from '@novax/adapters/queues';
 import type { JobQueue, SearchEngine } from '@novax/domain/ports';
@@ -7,7 +10,7 @@ import type { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { meiliStub } from '../conformance/meili-stub.ts';
 import type { StubServer } from '../conformance/stub-server.ts';
-import { makeActors, type Actors } from '../kit/actors.ts';
+import { makeActors, newPerson, type Actors } from '../kit/actors.ts';
 import { startTestApi, type TestApi } from '../kit/api.ts';
 import { connect } from '../kit/database.ts';
 import { eventually } from '../kit/eventually.ts';
@@ -24,6 +27,8 @@ let queue: JobQueue;
 let actors: Actors;
 let workers: AsyncDisposable;
 let env: Record<string, string>;
+let storage: string;
+let erased: string;
 let ids: {
   org: string;
   project: string;
@@ -36,6 +41,7 @@ let ids: {
 };
 
 beforeAll(async () => {
+  storage = await mkdtemp(join(tmpdir(), 'novax-projections-'));
   stub = await meiliStub();
   engine = meiliSearchEngine({ url: stub.url, apiKey: 'master', log: quiet });
   api = await startTestApi();
@@ -49,6 +55,8 @@ beforeAll(async () => {
     QUEUE_PREFIX: prefix,
     MEILI_URL: stub.url,
     MEILI_MASTER_KEY: 'master',
+    STORAGE_DRIVER: 'fs',
+    STORAGE_DIR: storage,
   };
   const { owner, outsider, organizationId: org, outsiderOrganizationId: otherOrg } = actors;
   const { id: project } = await makeProject(owner.client, { organizationId: org });
@@ -75,9 +83,13 @@ beforeAll(async () => {
     theirs: theirs.id,
     task: rows[0]?.id ?? '',
   };
+  const person = await newPerson(api, 'erased');
+  erased = person.id;
+  await person.client.users.erase.mutate({ password: person.password, confirm: 'erase me' });
+  await behind(`update erasures set erased_at = now() - interval '1 hour'`);
   // No longer on their way through the stream; the worker's start pays what is owed then.
   await behind(`update documents set updated_at = now() - interval '1 hour'`);
-  workers = await api.startWorkers({ WORKER_ROLES: ['jobs'], MEILI_URL: stub.url, MEILI_MASTER_KEY: 'master' });
+  workers = await startJobs();
   await eventually(async () => expect((await replay('--projection all --wait')).code).toBe(0), { timeoutMs: 60_000 });
 }, 120_000);
 afterAll(async () => {
@@ -86,7 +98,18 @@ afterAll(async () => {
   await admin[Symbol.asyncDispose]();
   await api[Symbol.asyncDispose]();
   await stub[Symbol.asyncDispose]();
+  await rm(storage, { recursive: true });
 });
+
+function startJobs(): Promise<AsyncDisposable> {
+  return api.startWorkers({
+    WORKER_ROLES: ['jobs'],
+    MEILI_URL: stub.url,
+    MEILI_MASTER_KEY: 'master',
+    STORAGE_DRIVER: 'fs',
+    STORAGE_DIR: storage,
+  });
+}
 
 /** Changes rows behind every trigger and key. */
 async function behind(sql: string, values: readonly unknown[] = []): Promise<void> {
@@ -281,6 +304,13 @@ const breaches: readonly Breach[] = [
     cause: () => engine.upsert([copy(orphan)]),
   },
   {
+    what: 'an erased person whom the list in the store has lost',
+    projection: 'erasure-list',
+    shows: '1 missing, 0 stale, 0 extra',
+    example: () => erased,
+    cause: () => rm(join(storage, 'erasures', `${erased}.json`)),
+  },
+  {
     what: 'a view of documents that shows an old title, and does not know it',
     projection: 'mv_ai_document_context',
     shows: '0 missing, 1 stale, 0 extra',
@@ -385,9 +415,10 @@ test('a rebuild of one organization leaves the others as they are', async () => 
   expect((await replay('--projection all --wait')).code).toBe(0);
 });
 
-test('what jobs do is owed when the rebuild ends, once however often it is asked for', async () => {
+test('what jobs do is owed when the rebuild ends, once however often it is asked for, and they do it without a word though the reconciler finds it too', async () => {
   await workers[Symbol.asyncDispose]();
   await behind('delete from ai_embeddings where document_id = $1', [ids.document]);
+  const before = await heard();
   for (let round = 0; round < 2; round++) {
     const shown = await novax('events replay --projection vectors', env);
     expect({ code: shown.code, text: shown.stdout }).toEqual({
@@ -396,11 +427,12 @@ test('what jobs do is owed when the rebuild ends, once however often it is asked
     });
   }
   expect((await queue.counts()).embedding.waiting).toBe(1);
-  workers = await api.startWorkers({ WORKER_ROLES: ['jobs'], MEILI_URL: stub.url, MEILI_MASTER_KEY: 'master' });
+  workers = await startJobs();
   await eventually(
     async () => expect(differing((await replay('--projection vectors --dry-run')).projections)).toEqual({}),
     { timeoutMs: 30_000, everyMs: 200 },
   );
+  expect(await heard()).toEqual(before);
 });
 
 test('where there is no search engine the others are rebuilt; where it does not answer they are too, and it exits 1', async () => {

@@ -94,6 +94,11 @@ export function laneOf(request: Omit<JobRequest, 'id'>): string | null {
   return 'organizationId' in request.payload ? request.payload.organizationId : null;
 }
 
+/** Id of the job for a debt that the tables tell of; the fingerprint names the debt, so the same one is queued once, whoever finds it, and a changed text is another. */
+export function owedJobId(name: JobName, documentId: string, fingerprint: string): string {
+  return `${name}-owed-${documentId}-${fingerprint}`;
+}
+
 /** `<job>-<event id>`: BullMQ forbids `:` in job ids. */
 export function jobId(name: JobName, eventId: string): string {
   return `${name}-${eventId}`;

@@ -1,4 +1,5 @@
 /** `novax events replay --projection`: what is derived held against its tables, the difference shown, and mended unless it is a dry run. */
+import { createFileStore } from '@novax/adapters/blobs';
 import { localModelId } from '@novax/adapters/embedder-local';
 import { connectJobQueue } from '@novax/adapters/queues';
 import type { JobQueue } from '@novax/domain/ports';
@@ -36,6 +37,7 @@ export async function replayProjections(context: CommandContext, options: Projec
     organizationId,
     model: await modelOf(settings, client),
     searchEngine: searchEngineOf(settings),
+    files: createFileStore(settings.values),
     queue: () => queue.open(),
     signal,
   };

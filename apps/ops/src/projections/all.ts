@@ -1,6 +1,7 @@
 /** Every projection there is, in the order in which they are rebuilt: what others are derived from first. */
 import { documentTexts } from './document-texts.ts';
 import { embeddingCounts } from './embedding-counts.ts';
+import { erasureList } from './erasure-list.ts';
 import { memberships } from './memberships.ts';
 import type { Projection } from './projection.ts';
 import { searchIndex } from './search-index.ts';
@@ -16,4 +17,5 @@ export const projections: readonly Projection[] = [
   summaries,
   searchIndex,
   ...views,
+  erasureList,
 ];

@@ -1,5 +1,5 @@
 /** What a projection is to an operator: something derived that can be held against its tables, and rebuilt from them. */
-import type { JobQueue } from '@novax/domain/ports';
+import type { BlobStore, JobQueue } from '@novax/domain/ports';
 import type { Connection } from '../database/connect.ts';
 
 /** `missing`: the tables say it should be there; `stale`: it is there and says something else; `extra`: nothing calls for it. */
@@ -28,6 +28,8 @@ export interface ProjectionParts {
   readonly model: EmbeddingModel;
   /** Null where the settings name no search engine. */
   readonly searchEngine: { readonly url: string; readonly apiKey: string } | null;
+  /** Null where the settings name no store for files. */
+  readonly files: BlobStore | null;
   /** Connected when it is first asked for. Throws `CommandFailure` where the settings name none. */
   readonly queue: () => Promise<JobQueue>;
   readonly signal: AbortSignal;

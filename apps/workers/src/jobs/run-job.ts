@@ -1,5 +1,5 @@
 /** Runs one background job: total over the jobs there are. */
-import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
+import { type JobName, type JobPayload, type JobRequest, owedJobId } from '@novax/contracts/jobs';
 import { aiViews, ensurePartitions, owedDocuments, prunePartitions, refreshView } from '@novax/db/queries/upkeep';
 import type { Database } from '@novax/db/tx';
 import { anchorHeads } from '@novax/domain/audit/anchors';
@@ -98,8 +98,7 @@ export async function reconcile(
   const owed = await owedDocuments(db, { modelId, indexed: searchEngine !== null, sinceS, limit: owedMax });
   const requests = owed.map((row): JobRequest => {
     const payload = { organizationId: row.org_id, documentId: row.document_id, event: null };
-    // The fingerprint names the debt: the same one is queued once, a changed text is another.
-    return { name: row.job, id: `${row.job}-owed-${row.document_id}-${row.fingerprint}`, payload };
+    return { name: row.job, id: owedJobId(row.job, row.document_id, row.fingerprint), payload };
   });
   if (requests.length > 0) {
     await parts.queue.add(requests);
