@@ -998,6 +998,7 @@ comment on column public.document_versions.author_id is 'Who wrote this version.
 comment on column public.document_versions.written_at is 'When this version was saved; created_at is when it was replaced.';
 CREATE INDEX idx_document_versions_author_id ON public.document_versions USING btree (author_id);
 CREATE UNIQUE INDEX idx_document_versions_document_id_version ON public.document_versions USING btree (document_id, version);
+CREATE INDEX idx_document_versions_org_id_created_at ON public.document_versions USING btree (org_id, created_at);
 CREATE INDEX idx_document_versions_org_id_document_id ON public.document_versions USING btree (org_id, document_id);
 create policy document_versions_delete_novax_worker on public.document_versions as permissive for delete to novax_worker
   using ((org_id = ( SELECT (NULLIF(current_setting('app.current_org_id'::text, true), ''::text))::uuid AS "nullif")));
@@ -1067,9 +1068,11 @@ grant update (status) on public.documents to novax_api;
 comment on column public.documents.language is 'Text search configuration; left out on insert, it is the project''s.';
 grant select (language) on public.documents to ai_agent_role;
 grant update (language) on public.documents to novax_api;
+grant update (language) on public.documents to novax_definer;
 comment on column public.documents.search_vector is 'Title (weight A) and content (weight B), kept by trigger. Reached through private.search_documents: under row-level security the operator @@ cannot use its index.';
 comment on column public.documents.content_hash is 'SHA-256 of what is embedded, set by the application, so that unchanged text is not embedded again.';
 grant update (content_hash) on public.documents to novax_api;
+grant update (content_hash) on public.documents to novax_definer;
 grant update (content_hash) on public.documents to novax_worker;
 comment on column public.documents.ai_summary is 'summary, key_topics, sentiment, complexity_score, generated_at, model, confidence.';
 grant select (ai_summary), update (ai_summary) on public.documents to ai_agent_role;
@@ -1266,7 +1269,7 @@ create table public.events (
   constraint ck_events_aggregate_type CHECK (((char_length((aggregate_type)::text) >= 1) AND (char_length((aggregate_type)::text) <= 100))),
   constraint ck_events_attempts CHECK ((attempts >= 0)),
   constraint ck_events_event_type CHECK ((((event_type)::text ~ '^[a-z_]+\.[a-z_]+$'::text) AND (char_length((event_type)::text) <= 255))),
-  constraint ck_events_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'published'::character varying, 'failed'::character varying])::text[])))
+  constraint ck_events_status CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'published'::character varying, 'failed'::character varying, 'dropped'::character varying])::text[])))
 ) partition by LIST (status);
 alter table public.events owner to novax_owner;
 comment on table public.events is 'Transactional outbox and ledger of domain events: written in the transaction of the change, published by the relay, kept at least 30 days.';
@@ -1294,6 +1297,7 @@ grant insert (traceparent) on public.events to novax_api;
 comment on column public.events.causation_id is 'event_id of the event that led to this one.';
 grant insert (causation_id) on public.events to novax_api;
 comment on column public.events.shard is 'Hash of aggregate_id, 0 to 7.';
+comment on column public.events.status is 'pending until the stream acknowledged it, then published; failed when no stream would take it, which holds its aggregate back until it is freed or dropped. What was dropped was never published.';
 grant update (status) on public.events to novax_worker;
 grant update (attempts) on public.events to novax_worker;
 grant update (next_attempt_at) on public.events to novax_worker;
@@ -1319,6 +1323,7 @@ create policy events_select_novax_worker on public.events as permissive for sele
 create policy events_update_novax_worker on public.events as permissive for update to novax_worker
   using (true)
   with check (true);
+-- partition public.events_dropped FOR VALUES IN ('dropped'); owner novax_owner; row security forced; grant select to novax_backup
 -- partition public.events_failed FOR VALUES IN ('failed'); owner novax_owner; row security forced; grant select to novax_backup
 -- partition public.events_pending FOR VALUES IN ('pending'); owner novax_owner; row security forced; autovacuum_vacuum_scale_factor=0; autovacuum_vacuum_threshold=1000; autovacuum_vacuum_insert_threshold=10000; autovacuum_vacuum_cost_delay=0; autovacuum_analyze_scale_factor=0; autovacuum_analyze_threshold=5000; grant select to novax_backup; CREATE UNIQUE INDEX idx_events_pending_event_id ON public.events_pending USING btree (event_id); CREATE INDEX idx_events_pending_next_attempt_at ON public.events_pending USING btree (next_attempt_at) WHERE (last_error IS NOT NULL)
 -- partition public.events_published FOR VALUES IN ('published'); owner novax_owner; row security forced; partition by RANGE (created_at); grant select to novax_backup
@@ -2124,13 +2129,14 @@ create table public.retention_policies (
   updated_at timestamp with time zone default now() not null,
   constraint retention_policies_pkey PRIMARY KEY (id),
   constraint fk_retention_policies_organization FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
-  constraint ck_retention_policies_entity_type CHECK (((entity_type)::text = ANY ((ARRAY['documents'::character varying, 'document_versions'::character varying, 'projects'::character varying, 'comments'::character varying, 'attachments'::character varying, 'notifications'::character varying])::text[]))),
+  constraint ck_retention_policies_entity_type CHECK (((entity_type)::text = ANY ((ARRAY['organizations'::character varying, 'documents'::character varying, 'document_versions'::character varying, 'projects'::character varying, 'comments'::character varying, 'attachments'::character varying, 'notifications'::character varying])::text[]))),
   constraint ck_retention_policies_retain_days CHECK (((retain_days >= 1) AND (retain_days <= 36500)))
 );
 alter table public.retention_policies owner to novax_owner;
-comment on table public.retention_policies is 'How long an organization keeps what is deleted or superseded, by kind, before the purge.';
+comment on table public.retention_policies is 'How long an organization keeps what is deleted or superseded, by kind, before the purge. Without a policy: 30 days for what is deleted, for good what is superseded and notifications.';
 grant delete, insert, select on table public.retention_policies to novax_api;
 grant select on table public.retention_policies to novax_backup;
+grant select on table public.retention_policies to novax_definer;
 grant select on table public.retention_policies to novax_readonly;
 grant select on table public.retention_policies to novax_worker;
 alter table public.retention_policies enable row level security;
@@ -3189,6 +3195,26 @@ AS $function$ select nullif(current_setting('app.current_user_id', true), '')::u
 alter function private.current_user_id() owner to novax_definer;
 comment on function private.current_user_id() is 'app.current_user_id, or null.';
 
+CREATE OR REPLACE FUNCTION private.document_texts_difference(p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when d.search_vector is null or d.content_hash is null then 'missing' else 'stale' end::varchar, d.org_id, d.id
+  from public.documents d
+  where (p_org_id is null or d.org_id = p_org_id)
+    and (
+      d.content_hash is distinct from sha256(convert_to(d.title, 'UTF8') || '\x00'::bytea || convert_to(d.content, 'UTF8'))
+      -- As private.index_document has it.
+      or d.search_vector is distinct from
+        setweight(to_tsvector(d.language::regconfig, d.title), 'A') || setweight(to_tsvector(d.language::regconfig, left(d.content, 250000)), 'B')
+    )
+$function$;
+alter function private.document_texts_difference(p_org_id uuid) owner to novax_definer;
+comment on function private.document_texts_difference(p_org_id uuid) is 'Documents whose search_vector or content_hash is not of their title and content.';
+grant execute on function private.document_texts_difference(p_org_id uuid) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.domain_allowed(p_allowed character varying[], p_email_normalized character varying)
  RETURNS boolean
  LANGUAGE sql
@@ -3205,6 +3231,46 @@ $function$;
 alter function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) owner to novax_definer;
 comment on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) is 'True when the list is empty or holds exactly the domain of this lower-case address: no subdomains, no patterns. Whether the address was verified is the caller''s to ask.';
 grant execute on function private.domain_allowed(p_allowed character varying[], p_email_normalized character varying) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.embedding_counts_difference(p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when s.org_id is null then 'missing' else 'stale' end::varchar, o.id, o.id
+  from public.organizations o
+  left join public.org_stats s on s.org_id = o.id
+  left join (select e.org_id, count(*) as n from public.ai_embeddings e group by e.org_id) e on e.org_id = o.id
+  where (p_org_id is null or o.id = p_org_id) and coalesce(s.embedding_count, 0) <> coalesce(e.n, 0)
+$function$;
+alter function private.embedding_counts_difference(p_org_id uuid) owner to novax_definer;
+comment on function private.embedding_counts_difference(p_org_id uuid) is 'Organizations whose count of vectors in org_stats is not that of ai_embeddings.';
+grant execute on function private.embedding_counts_difference(p_org_id uuid) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.embeddings_difference(p_model_id smallint, p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid, fingerprint character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when v.n = 0 or not v.mean then 'missing' else 'stale' end::varchar, d.org_id, d.id, left(encode(d.content_hash, 'hex'), 32)
+  from public.documents d
+  join public.projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'
+  join public.organizations o on o.id = d.org_id and o.status <> 'deleted'
+  cross join lateral (
+    select count(*) as n, coalesce(bool_or(e.chunk_no = 0), false) as mean, bool_and(e.content_hash = d.content_hash) as fresh, max(e.chunk_no) as last
+    from public.ai_embeddings e where e.org_id = d.org_id and e.document_id = d.id and e.model_id = p_model_id
+  ) v
+  where d.status in ('draft', 'active') and d.content_hash is not null and (p_org_id is null or d.org_id = p_org_id)
+    -- Younger ones are on their way through the event stream.
+    and d.updated_at < now() - interval '30 seconds'
+    -- Chunks are numbered without a gap.
+    and (v.n = 0 or not v.mean or not v.fresh or v.last <> v.n - 1)
+$function$;
+alter function private.embeddings_difference(p_model_id smallint, p_org_id uuid) owner to novax_definer;
+comment on function private.embeddings_difference(p_model_id smallint, p_org_id uuid) is 'Documents without all vectors of the model and their present text.';
+grant execute on function private.embeddings_difference(p_model_id smallint, p_org_id uuid) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.end_membership()
  RETURNS trigger
@@ -3513,6 +3579,16 @@ alter function private.erase_person(p_user_id uuid, p_request_id character varyi
 comment on function private.erase_person(p_user_id uuid, p_request_id character varying) is 'Erases oneself: erased; owns (and what: organizations with other members must be handed over first); or unknown. What one wrote stays, with an author who has no name.';
 grant execute on function private.erase_person(p_user_id uuid, p_request_id character varying) to novax_api;
 
+CREATE OR REPLACE FUNCTION private.erased_people()
+ RETURNS TABLE(id uuid, settled boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select e.user_id, e.erased_at < now() - interval '5 minutes' from public.erasures e $function$;
+alter function private.erased_people() owner to novax_definer;
+comment on function private.erased_people() is 'Everybody whom the list outside the database should name; settled when there was time to write it.';
+grant execute on function private.erased_people() to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.event_system(p_event_id uuid, p_event_type character varying, p_aggregate_type character varying, p_aggregate_id uuid, p_aggregate_version integer, p_schema_version smallint, p_payload jsonb, p_actor_type character varying, p_actor_id uuid, p_request_id character varying DEFAULT NULL::character varying, p_traceparent character varying DEFAULT NULL::character varying, p_causation_id uuid DEFAULT NULL::uuid, p_occurred_at timestamp with time zone DEFAULT now())
  RETURNS void
  LANGUAGE plpgsql
@@ -3734,6 +3810,22 @@ $function$;
 alter function private.index_document() owner to novax_definer;
 comment on function private.index_document() is 'Fills documents.search_vector in the document''s language, and the language from its project.';
 grant execute on function private.index_document() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.indexable_documents(p_org_id uuid)
+ RETURNS TABLE(org_id uuid, id uuid, project_id uuid, status character varying, version integer, updated_ms bigint, text_hash character varying, settled boolean)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select d.org_id, d.id, d.project_id, d.status, d.version, floor(extract(epoch from d.updated_at) * 1000)::bigint,
+         encode(sha256(convert_to(d.title, 'UTF8') || '\x00'::bytea || convert_to(d.content, 'UTF8')), 'hex'),
+         d.updated_at < now() - interval '30 seconds'
+  from public.documents d
+  where p_org_id is null or d.org_id = p_org_id
+$function$;
+alter function private.indexable_documents(p_org_id uuid) owner to novax_definer;
+comment on function private.indexable_documents(p_org_id uuid) is 'What the full-text engine should hold of each document, or hold no more; settled when the event stream has had time to bring it.';
+grant execute on function private.indexable_documents(p_org_id uuid) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.invitation_organization(p_token_hash bytea)
  RETURNS uuid
@@ -3968,6 +4060,66 @@ $function$;
 alter function private.member_of(p_least character varying, p_column name) owner to novax_owner;
 comment on function private.member_of(p_least character varying, p_column name) is 'Condition: the row''s organization is one in which app.current_user_id has at least this role (and is app.current_org_id when set). Null, hence an error, for an unknown role.';
 
+CREATE OR REPLACE FUNCTION private.memberships_difference(p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when a.user_id is null then 'missing' when m.user_id is null then 'extra' else 'stale' end::varchar,
+         coalesce(m.org_id, a.org_id), coalesce(m.user_id, a.user_id)
+  from (
+    select t.org_id, t.user_id, t.role from public.org_members t
+    join public.organizations o on o.id = t.org_id and o.status <> 'deleted'
+    where p_org_id is null or t.org_id = p_org_id
+  ) m
+  full join (select t.* from app.memberships t where p_org_id is null or t.org_id = p_org_id) a on a.org_id = m.org_id and a.user_id = m.user_id
+  where a.role is distinct from m.role
+$function$;
+alter function private.memberships_difference(p_org_id uuid) owner to novax_definer;
+comment on function private.memberships_difference(p_org_id uuid) is 'Where app.memberships is not the copy of org_members, of organizations that are not deleted, that it should be; id is the user''s.';
+grant execute on function private.memberships_difference(p_org_id uuid) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.mend_document_texts(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update public.documents d
+  set language = d.language, content_hash = sha256(convert_to(d.title, 'UTF8') || '\x00'::bytea || convert_to(d.content, 'UTF8'))
+  where d.id = any(p_ids)
+$function$;
+alter function private.mend_document_texts(p_ids uuid[]) owner to novax_definer;
+comment on function private.mend_document_texts(p_ids uuid[]) is 'Derives search_vector and content_hash of these documents anew; touches neither version nor updated_at.';
+grant execute on function private.mend_document_texts(p_ids uuid[]) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.mend_memberships(p_org_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '1s'
+AS $function$
+begin
+  -- Every change of a member writes here too: after this none is half done, and readers do not wait.
+  lock table app.memberships in share row exclusive mode;
+  delete from app.memberships a
+  where (p_org_id is null or a.org_id = p_org_id) and not exists (
+    select from public.org_members m join public.organizations o on o.id = m.org_id and o.status <> 'deleted'
+    where m.org_id = a.org_id and m.user_id = a.user_id
+  );
+  insert into app.memberships as a (user_id, org_id, role)
+  select m.user_id, m.org_id, m.role from public.org_members m
+  join public.organizations o on o.id = m.org_id and o.status <> 'deleted'
+  where p_org_id is null or m.org_id = p_org_id
+  on conflict (user_id, org_id) do update set role = excluded.role where a.role <> excluded.role;
+end
+$function$;
+alter function private.mend_memberships(p_org_id uuid) owner to novax_definer;
+comment on function private.mend_memberships(p_org_id uuid) is 'Makes app.memberships what private.memberships_difference says it should be. Fails with 55P03 when a lock is not free within a second.';
+grant execute on function private.mend_memberships(p_org_id uuid) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.note_view_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -4020,6 +4172,14 @@ AS $function$
     union select d.org_id from public.documents d where d.status = 'deleted'
     union select c.org_id from public.comments c where c.status = 'deleted'
     union select a.org_id from public.attachments a where a.status = 'deleted'
+    union select r.org_id from public.retention_policies r where case r.entity_type
+      when 'document_versions' then exists (
+        select from public.document_versions v where v.org_id = r.org_id and v.created_at < now() - make_interval(days => r.retain_days)
+      )
+      when 'notifications' then exists (
+        select from public.notifications n where n.org_id = r.org_id and n.created_at < now() - make_interval(days => r.retain_days)
+      )
+    end
   ) u
   where u.org_id > p_after
   order by u.org_id limit p_limit
@@ -4042,6 +4202,16 @@ $function$;
 alter function private.owe_blob_removal() owner to novax_definer;
 comment on function private.owe_blob_removal() is 'Lists the file of an attachment that is deleted, by whatever way, for removal from the store.';
 grant execute on function private.owe_blob_removal() to novax_owner;
+
+CREATE OR REPLACE FUNCTION private.owe_erasure_records(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ update public.erasures set recorded_at = null where user_id = any(p_ids) $function$;
+alter function private.owe_erasure_records(p_ids uuid[]) owner to novax_definer;
+comment on function private.owe_erasure_records(p_ids uuid[]) is 'Has these people written to the list outside the database again.';
+grant execute on function private.owe_erasure_records(p_ids uuid[]) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.owed_blob_removals(p_limit integer)
  RETURNS TABLE(id uuid, storage_key character varying)
@@ -4184,7 +4354,9 @@ declare
   v_org_id uuid := nullif(current_setting('app.current_org_id', true), '')::uuid;
 begin
   perform from public.organizations o
-  where o.id = v_org_id and o.status = 'deleted' and o.updated_at < now() - make_interval(days => p_retain_days) for update;
+  where o.id = v_org_id and o.status = 'deleted' and o.updated_at < now() - make_interval(days => coalesce(
+    (select r.retain_days from public.retention_policies r where r.org_id = o.id and r.entity_type = 'organizations'), p_retain_days
+  )) for update;
   if not found
     or exists (select from public.projects p where p.org_id = v_org_id)
     or exists (select from public.legal_holds h where h.org_id = v_org_id and h.status = 'active') then
@@ -4197,7 +4369,7 @@ begin
 end
 $function$;
 alter function private.purge_organization(p_retain_days integer) owner to novax_definer;
-comment on function private.purge_organization(p_retain_days integer) is 'Removes app.current_org_id for good once it has been deleted for so many days, is empty and nothing holds it; says whether it did.';
+comment on function private.purge_organization(p_retain_days integer) is 'Removes app.current_org_id for good once it has been deleted for as many days as its policy says, or else so many, is empty and nothing holds it; says whether it did.';
 grant execute on function private.purge_organization(p_retain_days integer) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.queue_mail(p_id uuid, p_kind character varying, p_email character varying, p_email_normalized character varying, p_user_id uuid, p_invitation_id uuid, p_request_id character varying)
@@ -4259,6 +4431,23 @@ $function$;
 alter function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) owner to novax_definer;
 comment on function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) is 'One sample of what app.current_org_id used.';
 grant execute on function private.record_usage(p_metric character varying, p_value double precision, p_labels jsonb, p_sampled_at timestamp with time zone) to novax_worker;
+
+CREATE OR REPLACE FUNCTION private.recount_embeddings(p_org_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  insert into public.org_stats (org_id) values (p_org_id) on conflict do nothing;
+  -- Whoever adds vectors meanwhile waits here with its part of the count, which the next statement does not see yet.
+  perform from public.org_stats s where s.org_id = p_org_id for update;
+  update public.org_stats s set embedding_count = (select count(*) from public.ai_embeddings e where e.org_id = p_org_id) where s.org_id = p_org_id;
+end
+$function$;
+alter function private.recount_embeddings(p_org_id uuid) owner to novax_definer;
+comment on function private.recount_embeddings(p_org_id uuid) is 'Sets an organization''s count of vectors to how many there are.';
+grant execute on function private.recount_embeddings(p_org_id uuid) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.refresh_ai_views()
  RETURNS void
@@ -4826,6 +5015,24 @@ alter function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8
 comment on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) is 'Stores the seals over what audit_settled gave in this transaction and moves the horizon; one chain''s seal numbers are unique.';
 grant execute on function private.store_audit_seals(p_epoch integer, p_from xid8, p_to xid8, p_seals jsonb) to novax_worker;
 
+CREATE OR REPLACE FUNCTION private.summaries_difference(p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid, fingerprint character varying)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select case when d.ai_summary is null then 'missing' else 'stale' end::varchar, d.org_id, d.id, left(encode(d.content_hash, 'hex'), 32)
+  from public.documents d
+  join public.projects p on p.org_id = d.org_id and p.id = d.project_id and p.status <> 'deleted'
+  join public.organizations o on o.id = d.org_id and o.status <> 'deleted'
+  where d.status in ('draft', 'active') and d.content_hash is not null and (p_org_id is null or d.org_id = p_org_id)
+    and d.updated_at < now() - interval '30 seconds'
+    and (d.ai_summary is null or d.ai_metadata ->> 'summary_of' is distinct from encode(d.content_hash, 'hex'))
+$function$;
+alter function private.summaries_difference(p_org_id uuid) owner to novax_definer;
+comment on function private.summaries_difference(p_org_id uuid) is 'Documents without a summary of their present text.';
+grant execute on function private.summaries_difference(p_org_id uuid) to novax_worker;
+
 CREATE OR REPLACE FUNCTION private.sweep(p_table character varying, p_limit integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -5058,6 +5265,30 @@ $function$;
 alter function private.verify_email(p_token_hash bytea) owner to novax_definer;
 comment on function private.verify_email(p_token_hash bytea) is 'Confirms the address that a secret was mailed to, once; the person, or null for a secret that is unknown, used or too old.';
 grant execute on function private.verify_email(p_token_hash bytea) to novax_api;
+
+CREATE OR REPLACE FUNCTION private.view_difference(p_view character varying, p_org_id uuid)
+ RETURNS TABLE(kind character varying, org_id uuid, id uuid)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_view is null or p_view not in ('mv_ai_document_context', 'mv_ai_task_intelligence') then
+    raise exception 'unknown view' using errcode = 'invalid_parameter_value';
+  end if;
+  return query execute format(
+    $query$
+      select case when v.id is null then 'missing' when t.id is null then 'extra' else 'stale' end::varchar, coalesce(t.org_id, v.org_id), coalesce(t.id, v.id)
+      from (%s) t full join private.%I v on v.id = t.id
+      where ($1 is null or coalesce(t.org_id, v.org_id) = $1) and (t.id is null or v.id is null or row(t.*) is distinct from row(v.*))
+    $query$,
+    rtrim(pg_get_viewdef(format('private.%I', p_view)::regclass), ';'), p_view
+  ) using p_org_id;
+end
+$function$;
+alter function private.view_difference(p_view character varying, p_org_id uuid) owner to novax_definer;
+comment on function private.view_difference(p_view character varying, p_org_id uuid) is 'Rows in which a materialized view is not what its own query answers now.';
+grant execute on function private.view_difference(p_view character varying, p_org_id uuid) to novax_worker;
 
 CREATE OR REPLACE FUNCTION private.view_staleness()
  RETURNS TABLE(view character varying, seconds double precision)

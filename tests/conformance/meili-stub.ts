@@ -22,6 +22,7 @@ const doneTask = {
 /** A stub that keeps documents and parses the filters it is sent, refusing any other. */
 export async function meiliStub(): Promise<StubServer> {
   const engine = fakeSearchEngine();
+  const held = new Map<string, SearchDocument>();
   return stubServer(async (request): Promise<StubAnswer> => {
     if (request.headers.authorization !== 'Bearer master')
       return { status: 403, body: { message: 'no key', code: 'invalid_api_key', type: 'auth', link: '' } };
@@ -36,16 +37,30 @@ export async function meiliStub(): Promise<StubServer> {
         return { body: doneTask };
       case 'POST /indexes/:index/documents':
         await engine.upsert(request.json<SearchDocument[]>());
+        for (const document of request.json<SearchDocument[]>()) held.set(document.id, document);
         return { status: 202, body: task };
       case 'POST /indexes/:index/documents/delete-batch':
         await engine.remove(request.json<string[]>());
+        for (const id of request.json<string[]>()) held.delete(id);
         return { status: 202, body: task };
       case 'POST /indexes/:index/search':
         return search(request);
+      case 'GET /indexes/:index/documents':
+        return page([...held.values()], Number(request.query.get('offset')), Number(request.query.get('limit')));
+      case 'POST /indexes/:index/documents/fetch': {
+        const { filter, offset, limit } = request.json<{ filter: string; offset: number; limit: number }>();
+        const [, organizationId] = /^organizationId = "([^"]*)"$/.exec(filter) ?? [];
+        const of = [...held.values()].filter((document) => document.organizationId === organizationId);
+        return page(of, offset, limit);
+      }
       default:
         return { status: 404, body: { message: route, code: 'not_found', type: 'invalid_request', link: '' } };
     }
   });
+
+  function page(all: readonly SearchDocument[], offset: number, limit: number): StubAnswer {
+    return { body: { results: all.slice(offset, offset + limit), offset, limit, total: all.length } };
+  }
 
   async function search(request: StubRequest): Promise<StubAnswer> {
     const { q, filter, limit } = request.json<{ q: string; filter: string[]; limit: number }>();

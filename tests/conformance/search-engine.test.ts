@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { fakeSearchEngine } from '@novax/adapters/fakes/search-engine';
 import { meiliSearchEngine } from '@novax/adapters/search-engine';
+import { searchInventory } from '@novax/adapters/search-inventory';
 import type { SearchDocument, SearchEngine } from '@novax/domain/ports';
 import { Meilisearch } from 'meilisearch';
 import { describe, expect, test } from 'vitest';
@@ -126,6 +127,36 @@ for (const [kind, make] of Object.entries(kinds)) {
   });
 }
 
+for (const kind of ['Meilisearch stub', 'Meilisearch'] as const) {
+  describe.skipIf(kind === 'Meilisearch' && !realUrl)(`inventory: ${kind}`, () => {
+    test('what the index holds is read whole, page by page, and of one organization alone', async () => {
+      await using stub = await meiliStub();
+      const options = {
+        ...(kind === 'Meilisearch' ? { url: realUrl ?? '', apiKey: realKey } : { url: stub.url, apiKey: 'master' }),
+        indexName: uniqueName(),
+      };
+      const engine = meiliSearchEngine({ ...options, log: quiet });
+      const held = async (organizationId: string | null): Promise<SearchDocument[]> => {
+        const all: SearchDocument[] = [];
+        for await (const page of searchInventory(options, organizationId)) all.push(...page);
+        return all;
+      };
+      expect(await held(null)).toEqual([]);
+      await engine.ensureIndex();
+      const organizationId = randomUUID();
+      const [mine, theirs] = [aDocument({ organizationId }), Array.from({ length: 450 }, () => aDocument())];
+      await engine.upsert([mine, ...theirs]);
+      await eventually(async () => expect(await held(null)).toHaveLength(451));
+      expect(await held(organizationId)).toEqual([mine]);
+      expect((await held(null)).map(({ id }) => id).toSorted()).toEqual(
+        [mine, ...theirs].map(({ id }) => id).toSorted(),
+      );
+      if (kind === 'Meilisearch')
+        await new Meilisearch({ host: options.url, apiKey: options.apiKey }).deleteIndex(options.indexName);
+    });
+  });
+}
+
 describe('search engine: Meilisearch away', () => {
   test.each([
     ['not there', 'http://127.0.0.1:9', 'master'],
@@ -140,6 +171,7 @@ describe('search engine: Meilisearch away', () => {
       () => engine.remove(['x']),
       () => engine.ensureIndex(),
       () => engine.ping(),
+      () => searchInventory({ url: url ?? stub.url, apiKey }, null).next(),
     ]) {
       await expect(call()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
     }

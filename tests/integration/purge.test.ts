@@ -1,5 +1,6 @@
 /** The purge: what is due goes for good with all it had, what is held, kept or another tenant's stays, and dying anywhere loses nothing. */
 import { fakeBlobStore } from '@novax/adapters/fakes/blobs';
+import { connectJobQueue } from '@novax/adapters/queues';
 import { type Database, openDatabase } from '@novax/db/tx';
 import { purgeDeleted, removeOwedBlobs } from '@novax/domain/upkeep/purge';
 import type { Client } from 'pg';
@@ -8,7 +9,10 @@ import { newPerson, type Person, unique } from '../kit/actors.ts';
 import { startTestApi, type TestApi } from '../kit/api.ts';
 import { connect } from '../kit/database.ts';
 import { makeDocument, makeProject } from '../kit/factories.ts';
+import { eventually } from '../kit/eventually.ts';
 import { startProcess } from '../kit/faults/processes.ts';
+import { quiet } from '../kit/quiet.ts';
+import { servers } from '../kit/servers.ts';
 
 let api: TestApi;
 let admin: Client & AsyncDisposable;
@@ -33,6 +37,13 @@ beforeEach(async () => {
   ({ id: orgId } = await owner.client.organizations.create.mutate({ name: 'Tidy', slug: unique('tidy') }));
   ({ id: projectId } = await makeProject(owner.client, { organizationId: orgId }));
 });
+
+const policy = (kind: string, days: number, of = orgId): Promise<unknown> =>
+  admin.query(`insert into retention_policies (org_id, entity_type, retain_days) values ($1, $2, $3)`, [
+    of,
+    kind,
+    days,
+  ]);
 
 type Kind = 'organizations' | 'projects' | 'documents' | 'tasks' | 'comments' | 'attachments';
 
@@ -90,7 +101,11 @@ async function exists(kind: Kind, id: string): Promise<boolean> {
 
 async function purge(): Promise<Record<string, number>> {
   const purged: Record<string, number> = {};
-  await purgeDeleted({ db, purged: (table, rows) => (purged[table] = (purged[table] ?? 0) + rows) });
+  for (let next: string | null | undefined; next !== null;)
+    ({ next } = await purgeDeleted(
+      { db, purged: (table, rows) => (purged[table] = (purged[table] ?? 0) + rows) },
+      next,
+    ));
   return purged;
 }
 
@@ -263,6 +278,103 @@ test('an organization deleted 31 days ago goes with everything, but for its trai
   expect((await admin.query(`select from events where org_id = $1`, [orgId])).rowCount).toBeGreaterThan(2);
 });
 
+/** A document of which version 1 was superseded that many days ago, and version 2 today. */
+async function revised(days: number): Promise<string> {
+  const id = await document();
+  await owner.client.documents.update.mutate({ id, version: 1, title: 'Twice' });
+  await admin.query(`update document_versions set created_at = now() - $2 * interval '1 day' where document_id = $1`, [
+    id,
+    days,
+  ]);
+  await owner.client.documents.update.mutate({ id, version: 2, title: 'Thrice' });
+  return id;
+}
+
+async function versionsOf(id: string): Promise<number[]> {
+  const { rows } = await admin.query<{ version: number }>(
+    'select version from document_versions where document_id = $1 order by version',
+    [id],
+  );
+  return rows.map(({ version }) => version);
+}
+
+test('versions superseded longer ago than the policy says go, each with its trail; without a policy they all stay', async () => {
+  const [old, young] = [await revised(91), await revised(89)];
+  await purge();
+  expect([await versionsOf(old), await versionsOf(young)]).toEqual([
+    [1, 2],
+    [1, 2],
+  ]);
+  const { rows } = await admin.query('select id from document_versions where document_id = $1 and version = 1', [old]);
+  await policy('document_versions', 90);
+  expect(await purge()).toMatchObject({ document_versions: 1 });
+  expect([await versionsOf(old), await versionsOf(young)]).toEqual([[2], [1, 2]]);
+  expect(await trailOf(rows[0].id)).toEqual(['delete document_versions by system']);
+  const trail = await admin.query('select old_value from audit_log where entity_id = $1', [rows[0].id]);
+  expect(trail.rows).toEqual([{ old_value: expect.objectContaining({ purged: true, version: 1, documentId: old }) }]);
+  expect(await exists('documents', old)).toBe(true);
+});
+
+test.each([
+  ['the document', 'documents', 'document'],
+  ['its project', 'projects', 'project'],
+  ['the organization', 'organizations', null],
+] as const)('a hold on %s keeps its versions, until it is released', async (_what, kind, target) => {
+  const id = await revised(400);
+  await policy('document_versions', 90);
+  const held = await hold(kind, target === null ? null : { document: id, project: projectId }[target]);
+  await purge();
+  expect(await versionsOf(id)).toEqual([1, 2]);
+  await release(held);
+  await purge();
+  expect(await versionsOf(id)).toEqual([2]);
+});
+
+test('notifications older than the policy says go, read or not; a hold on the organization keeps them, and so does having no policy', async () => {
+  const notify = (days: number, status: string): Promise<string> =>
+    insert(
+      `insert into notifications (org_id, user_id, kind, title, status, created_at) values ($1, $2, 'test', 'Something', $4, now() - $3 * interval '1 day')`,
+      [orgId, owner.id, days, status],
+    );
+  const [read, unread, young] = [await notify(31, 'read'), await notify(31, 'unread'), await notify(29, 'read')];
+  const left = async (): Promise<string[]> =>
+    (await admin.query<{ id: string }>('select id from notifications where org_id = $1', [orgId])).rows
+      .map(({ id }) => id)
+      .toSorted();
+  const all = [read, unread, young].toSorted();
+  await purge();
+  expect(await left()).toEqual(all);
+  await policy('notifications', 30);
+  const held = await hold('organizations', null);
+  await purge();
+  expect(await left()).toEqual(all);
+  await release(held);
+  expect(await purge()).toMatchObject({ notifications: 2 });
+  expect(await left()).toEqual([young]);
+  expect(await trailOf(unread)).toEqual(['delete notifications by system']);
+});
+
+test('an organization says itself how long it is kept once it is deleted, with all that is in it', async () => {
+  const { id: longer } = await owner.client.organizations.create.mutate({ name: 'Longer', slug: unique('longer') });
+  const { id: kept } = await makeProject(owner.client, { organizationId: longer });
+  const mine = await document();
+  await policy('organizations', 7);
+  await policy('organizations', 90, longer);
+  for (const [id, days] of [
+    [orgId, 6],
+    [longer, 89],
+  ] as const) {
+    await owner.client.organizations.delete.mutate({ id });
+    await deletedAgo('organizations', id, days);
+  }
+  await purge();
+  expect([await exists('documents', mine), await exists('projects', kept)]).toEqual([true, true]);
+  await deletedAgo('organizations', orgId, 8);
+  await purge();
+  expect([await exists('organizations', orgId), await exists('documents', mine)]).toEqual([false, false]);
+  expect([await exists('organizations', longer), await exists('projects', kept)]).toEqual([true, true]);
+});
+
 /** Deleted documents without the way through the API. */
 async function manyDeleted(at: Client, count: number): Promise<void> {
   await at.query(
@@ -285,6 +397,54 @@ async function purgeTally(at: Client): Promise<{ left: number; trail: number; ev
     events: await count(`select count(*) as n from events where event_type = 'document.purged'`),
   };
 }
+
+test('a run ends when it has had its share, and says where the next one goes on', async () => {
+  await manyDeleted(admin, 450);
+  const shares: number[] = [];
+  for (let next: string | null | undefined; next !== null;) {
+    const before = (await purgeTally(admin)).left;
+    ({ next } = await purgeDeleted({ db, purged: () => undefined, batchesMax: 2 }, next));
+    shares.push(before - (await purgeTally(admin)).left);
+  }
+  expect(shares.filter((rows) => rows > 0)).toEqual([200, 200, 50]);
+  expect(await purgeTally(admin)).toEqual({ left: 0, trail: 450, events: 450 });
+});
+
+test('a long purge lets other upkeep run in between, and goes on by itself', { timeout: 120_000 }, async () => {
+  await using own = await startTestApi();
+  await using at = await connect(own.database.adminUrl);
+  const person = await newPerson(own, 'owner');
+  const { id: organizationId } = await person.client.organizations.create.mutate({
+    name: 'Tidy',
+    slug: unique('tidy'),
+  });
+  await makeProject(person.client, { organizationId });
+  await manyDeleted(at, 4_100);
+  const queue = await connectJobQueue({
+    url: servers().queueRedisUrl,
+    prefix: own.workersEnv.QUEUE_PREFIX,
+    log: quiet,
+  });
+  // A sign of the other job: it marks what has expired.
+  await at.query(
+    `insert into invitations (org_id, inviter_id, email, email_normalized, token_hash, expires_at)
+       values ($1, $2, 'late@example.com', 'late@example.com', sha256('late'), now() - interval '1 hour')`,
+    [organizationId, person.id],
+  );
+  await queue.add([
+    { name: 'purge-deleted', id: 'first', payload: {} },
+    { name: 'sweep-expired', id: 'second', payload: {} },
+  ]);
+  await queue.close();
+  await using _workers = await own.startWorkers({ WORKER_ROLES: ['jobs'] });
+  await eventually(async () => expect((await purgeTally(at)).left).toBe(0), { timeoutMs: 60_000, everyMs: 100 });
+  expect(await purgeTally(at)).toEqual({ left: 0, trail: 4_100, events: 4_100 });
+  const { rows } = await at.query(
+    `select (select max(id) from audit_log where entity_type = 'invitations' and actor_type = 'system') <
+              (select max(id) from audit_log where entity_type = 'documents' and actor_type = 'system') as between`,
+  );
+  expect(rows).toEqual([{ between: true }]);
+});
 
 test('two purges at once purge each row once', async () => {
   await manyDeleted(admin, 450);

@@ -113,6 +113,12 @@ test('an invitation that expired is marked, with a row of the trail, and its add
   await actors.owner.client.members.invite.mutate({ organizationId, email: 'late@example.com', role: 'member' });
 });
 
+test('a run leaves what is more than its share, and says so', async () => {
+  await admin.query(inserts.idempotency_keys, [10_100, actors.owner.id, -1]);
+  expect(await sweepExpired({ db, swept: () => undefined })).toEqual({ rows: 10_000, more: true });
+  expect(await sweepExpired({ db, swept: () => undefined })).toEqual({ rows: 100, more: false });
+});
+
 test('several sweepers at once remove each row once', async () => {
   await admin.query(inserts.idempotency_keys, [3_000, actors.owner.id, -1]);
   const all = await Promise.all([sweep(), sweep(), sweep()]);

@@ -133,6 +133,44 @@ test('an event that the stream refused for good is a letter, and a replay makes 
   expect(await statusOf(letters[0].id)).toBe('replayed');
 });
 
+test('a letter of an event that was freed meanwhile is not dropped; once the event is out, it is', async () => {
+  const eventId = randomUUID();
+  await admin.query(
+    `insert into events (event_id, event_type, aggregate_type, aggregate_id, payload, actor_type, status)
+     values ($1, 'user.registered', 'user', gen_random_uuid(), '{}', 'system', 'failed')`,
+    [eventId],
+  );
+  const id = await letter({ source: 'outbox', name: 'user.registered', payload: {}, eventId });
+  expect((await run(`events retry --id ${eventId}`)).code).toBe(0);
+  expect(await run(`dlq drop ${id} --reason test`)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('somebody has freed it'),
+  });
+  expect(await statusOf(id)).toBe('pending');
+  await admin.query(`update events set status = 'published', published_at = now() where event_id = $1`, [eventId]);
+  expect((await run(`dlq drop ${id} --reason test`)).code).toBe(0);
+  const { rows } = await admin.query('select status from events where event_id = $1', [eventId]);
+  expect(rows).toEqual([{ status: 'published' }]);
+});
+
+test('a drop that cannot be noted in the trail drops neither letter nor event', async () => {
+  const eventId = randomUUID();
+  await admin.query(
+    `insert into events (event_id, event_type, aggregate_type, aggregate_id, payload, actor_type, status)
+     values ($1, 'user.registered', 'user', gen_random_uuid(), '{}', 'system', 'failed')`,
+    [eventId],
+  );
+  const id = await letter({ source: 'outbox', name: 'user.registered', payload: {}, eventId });
+  await admin.query('revoke insert on audit_log from novax_definer');
+  try {
+    expect((await run(`dlq drop ${id} --reason test`)).code).toBe(1);
+  } finally {
+    await admin.query('grant insert on audit_log to novax_definer');
+  }
+  const { rows } = await admin.query('select status from events where event_id = $1', [eventId]);
+  expect({ event: rows, letter: await statusOf(id) }).toEqual({ event: [{ status: 'failed' }], letter: 'pending' });
+});
+
 test('what nobody can take stays, says why, and exits 1', async () => {
   const gone = await letter({ source: 'consumer', name: 'nobody', payload: anEvent() });
   const job = await letter({ source: 'job', name: 'never-heard-of', payload: {} });

@@ -143,6 +143,32 @@ test('replay sends a range again in order and marked, a dry run only shows it, a
   }
 });
 
+test('a dry run says which consumers have applied what, what a newer version has overtaken, and what a replay would change', async () => {
+  await admin.query('truncate events, inbox');
+  const at = (second: number): string => `2026-03-01T00:00:0${second}.000Z`;
+  const note = (consumer: string, event: { id: string; aggregate: string }, version: number) =>
+    admin.query(
+      'insert into inbox (consumer, event_id, occurred_at, aggregate_id, aggregate_version) values ($1, $2, $3, $4, $5)',
+      [consumer, event.id, at(version), event.aggregate, version],
+    );
+  const first = await insert({ status: 'published', version: 1, occurred: at(1) });
+  const second = await insert({ status: 'published', version: 2, occurred: at(2), aggregate: first.aggregate });
+  const alone = await insert({ status: 'published', version: 1, occurred: at(3) });
+  await insert({ status: 'pending', version: 1, occurred: at(3) });
+  await note('embed-document', second, 2);
+  await note('summarize-document', first, 1);
+  await note('of-another-release', first, 1);
+  const range = '--from 2026-03-01T00:00:00Z --to 2026-03-01T00:00:05Z';
+  const { consumers } = JSON.parse((await novax(`events replay ${range} --dry-run -o json`, env)).stdout);
+  expect(consumers).toEqual([
+    { consumer: 'embed-document', applied: 1, overtaken: 1, notApplied: 1, examples: [alone.id] },
+    { consumer: 'of-another-release', applied: 1, overtaken: 0, notApplied: 2, examples: [second.id, alone.id] },
+    { consumer: 'summarize-document', applied: 1, overtaken: 0, notApplied: 2, examples: [second.id, alone.id] },
+  ]);
+  const { stdout } = await novax(`events replay ${range} --aggregate ${alone.aggregate} --dry-run`, env);
+  expect(stdout).toMatch(new RegExp(`embed-document +0 +0 +1 +${alone.id}`));
+});
+
 test('a range that is none, and an address that is missing, are told', async () => {
   expect((await novax('events replay --from yesterday --to 2026-03-01', env)).code).toBe(2);
   expect((await novax('events replay --from 2026-03-02 --to 2026-03-01', env)).code).toBe(2);

@@ -1,41 +1,10 @@
-/** Which jobs an event owes: total over the events there are, so that a new event must be decided here. */
+/** Turns events into the jobs that they owe. */
 import { durableConsumers, type Envelope } from '@novax/contracts/events/envelope';
-import { events, isEventType, type EventType } from '@novax/contracts/events/registry';
+import { owedJobs } from '@novax/contracts/events/owed-jobs';
+import { events, isEventType } from '@novax/contracts/events/registry';
 import { jobId, type JobRequest } from '@novax/contracts/jobs';
 import type { EventConsumer, JobQueue } from '@novax/domain/ports';
 import type { Logger } from '@novax/runtime/log';
-
-type DocumentJob = 'embed-document' | 'summarize-document' | 'index-document';
-
-const nothing: readonly DocumentJob[] = [];
-const changed: readonly DocumentJob[] = ['embed-document', 'summarize-document', 'index-document'];
-const moved: readonly DocumentJob[] = ['index-document'];
-
-export const owedJobs: Readonly<Record<EventType, readonly DocumentJob[]>> = {
-  'user.registered': nothing,
-  'user.verified': nothing,
-  'user.erased': nothing,
-  'organization.created': nothing,
-  'organization.updated': nothing,
-  'organization.transferred': nothing,
-  'organization.deleted': nothing,
-  'invitation.created': nothing,
-  'invitation.revoked': nothing,
-  'member.joined': nothing,
-  'member.updated': nothing,
-  'member.removed': nothing,
-  'project.created': nothing,
-  'project.updated': nothing,
-  'project.archived': nothing,
-  'project.deleted': nothing,
-  'document.created': changed,
-  'document.updated': changed,
-  'document.archived': moved,
-  'document.deleted': moved,
-  'document.purged': moved,
-  // Written by those very jobs: answering it with a job would never end.
-  'document.enriched': nothing,
-};
 
 /** The jobs an event owes; ids are made from the event's, so that a second delivery adds nothing. */
 export function jobsFor(event: Envelope, options: { readonly indexed: boolean }): JobRequest[] {

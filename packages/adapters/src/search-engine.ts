@@ -18,7 +18,8 @@ export interface MeiliOptions {
 const settings: Settings = {
   searchableAttributes: ['title', 'content'],
   filterableAttributes: ['organizationId', 'projectId', 'status'],
-  displayedAttributes: ['id', 'content'],
+  // Everything, for whoever compares the index with the tables; a search asks for the id alone.
+  displayedAttributes: ['id', 'organizationId', 'projectId', 'title', 'content', 'status', 'updatedAt'],
   // Words near each other within a field are enough; exact distances are what makes indexing slow.
   proximityPrecision: 'byAttribute',
 };
@@ -85,11 +86,12 @@ function stored(document: SearchDocument): StoredDocument {
 }
 
 /** A filter that holds for one value; quoted, so that a value can never add a condition. */
-function equals(field: string, value: string): string {
+export function equals(field: string, value: string): string {
   return `${field} = "${value.replace(/[\\"]/g, String.raw`\$&`)}"`;
 }
 
-async function reached<T>(work: () => PromiseLike<T>): Promise<T> {
+/** Runs a call; its failure becomes DEPENDENCY_UNAVAILABLE that says why. */
+export async function reached<T>(work: () => PromiseLike<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {

@@ -48,10 +48,14 @@ const documentJob = z.object({
   documentId: idSchema,
   /** The event that owes the job, as its inbox row needs it; null when the reconciler found the debt in the tables. */
   event: z.object({ id: idSchema, occurredAt: instantSchema, version: z.int() }).nullable(),
+  /** True when an operator has derived data rebuilt: it is written, and nobody is told. Left out by everybody else. */
+  quiet: z.literal(true).optional(),
 });
 const nothing = z.object({});
 /** Only what changed that many seconds ago or less; null looks at everything. */
 const reconcileJob = z.object({ sinceS: z.int().min(1).nullable() });
+/** Goes on behind that organization; left out by the schedule, which begins with the first. */
+const purgeJob = z.object({ after: idSchema.optional() });
 
 export const jobs = {
   // Twelve tries span half an hour: an ordinary outage of a model or a server must not leave dead letters behind.
@@ -64,7 +68,7 @@ export const jobs = {
   'record-erasures': { queue: 'maintenance', attempts: 5, version: 1, payload: nothing },
   'anchor-audit': { queue: 'maintenance', attempts: 12, version: 1, payload: nothing },
   'sweep-expired': { queue: 'maintenance', attempts: 3, version: 1, payload: nothing },
-  'purge-deleted': { queue: 'maintenance', attempts: 3, version: 1, payload: nothing },
+  'purge-deleted': { queue: 'maintenance', attempts: 3, version: 1, payload: purgeJob },
   'reconcile-owed-work': { queue: 'maintenance', attempts: 3, version: 1, payload: reconcileJob },
 } as const satisfies Record<string, JobRow>;
 
@@ -88,6 +92,11 @@ export interface DeadJob {
 /** The organization a job is done for; null for the installation's own upkeep. Organizations take turns in a queue. */
 export function laneOf(request: Omit<JobRequest, 'id'>): string | null {
   return 'organizationId' in request.payload ? request.payload.organizationId : null;
+}
+
+/** Id of the job for a debt that the tables tell of; the fingerprint names the debt, so the same one is queued once, whoever finds it, and a changed text is another. */
+export function owedJobId(name: JobName, documentId: string, fingerprint: string): string {
+  return `${name}-owed-${documentId}-${fingerprint}`;
 }
 
 /** `<job>-<event id>`: BullMQ forbids `:` in job ids. */

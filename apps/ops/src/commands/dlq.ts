@@ -2,11 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from '@commander-js/extra-typings';
 import { idSchema } from '@novax/contracts/ids';
+import { isTransient } from '@novax/db/errors';
+import { retry } from '@novax/runtime/retry';
 import { CommandFailure, examples, UsageFailure, type CommandContext } from '../cli/command.ts';
 import { humanDuration } from '../cli/output.ts';
 import { connectDatabase, reasonOf, type Connection } from '../database/connect.ts';
 import { need, readSettings, type Settings } from '../database/settings.ts';
+import { dropLetter } from '../dead-letters/drop.ts';
 import {
+  type ActFacts,
   letterById,
   letterSources,
   letterStatuses,
@@ -14,6 +18,7 @@ import {
   resolveLetter,
   type LetterFilter,
   type Outcome,
+  type WholeLetter,
 } from '../dead-letters/letters.ts';
 import { replayLetter } from '../dead-letters/replay.ts';
 
@@ -56,6 +61,9 @@ export function register(command: Command, context: () => CommandContext): void 
   command
     .command('drop')
     .summary('give up a dead letter, for a reason that the audit trail keeps')
+    .description(
+      'A letter of the outbox holds its aggregate back; dropping it gives the event up, which is never published then, and the later ones go.',
+    )
     .argument('[ids...]', 'as the list shows them', letterIds)
     .requiredOption('--reason <words>', 'why')
     .option('--all', 'every waiting letter that fits')
@@ -119,15 +127,18 @@ async function resolve(
   const settings = await readSettings(context);
   await using client = await connected(settings);
   const ids = what.all ? (await listLetters(client, what.filter)).map(({ id }) => id) : what.ids;
-  const act =
-    end.status === 'replayed'
-      ? { act: (letter: Parameters<typeof replayLetter>[0]) => replayLetter(letter, { client, ...servers(settings) }) }
-      : {};
+  const act = async (letter: WholeLetter): Promise<ActFacts> => {
+    if (end.status === 'dropped') return dropLetter(letter, client);
+    await replayLetter(letter, { client, ...servers(settings) });
+    return {};
+  };
+  // The relay may be moving the very event: 40001 means that it has just gone to another partition.
+  const again = { attempts: 5, baseMs: 20, capMs: 500, when: isTransient, signal };
   const results: { id: string; outcome: Outcome | 'refused'; error?: string }[] = [];
   for (const id of ids) {
     signal.throwIfAborted();
     try {
-      results.push({ id, outcome: await resolveLetter(client, id, { ...end, ...act }) });
+      results.push({ id, outcome: await retry(() => resolveLetter(client, id, { ...end, act }), again) });
     } catch (thrown) {
       results.push({ id, outcome: 'refused', error: reasonOf(thrown) });
     }

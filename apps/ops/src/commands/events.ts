@@ -1,18 +1,14 @@
 /** `novax events`: the outbox looked at, freed, and sent again. */
-import { readFile } from 'node:fs/promises';
 import type { Command } from '@commander-js/extra-typings';
-import { connectBus } from '@novax/adapters/bus';
-import type { Envelope } from '@novax/contracts/events/envelope';
 import { isTransient } from '@novax/db/errors';
-import { toEnvelope } from '@novax/db/outbox';
-import type { EventBus } from '@novax/domain/ports';
-import { createLogger } from '@novax/runtime/log';
 import { retry as tryAgain } from '@novax/runtime/retry';
 import { CommandFailure, examples, UsageFailure, type CommandContext } from '../cli/command.ts';
 import { humanDuration } from '../cli/output.ts';
 import { connectDatabase, type Connection } from '../database/connect.ts';
 import { need, readSettings, type Settings } from '../database/settings.ts';
-import { outboxStatus, publishedEvents, retryEvents, type ReplayRange, type RetryChoice } from '../events/outbox.ts';
+import { outboxStatus, retryEvents, type RetryChoice } from '../events/outbox.ts';
+import { replayProjections } from '../events/replay-projections.ts';
+import { replayRange } from '../events/replay-range.ts';
 
 /** Adds `status`, `retry` and `replay`. */
 export function register(command: Command, context: () => CommandContext): void {
@@ -32,17 +28,22 @@ export function register(command: Command, context: () => CommandContext): void 
     .action(async (choice) => retry(context(), choice));
   command
     .command('replay')
-    .summary('publish again what was published')
+    .summary('publish again what was published, or rebuild what is derived')
     .description(
-      'For a stream that lost events or a new consumer. Every message carries the header Novax-Replay; consumers that have applied an event do nothing again.',
+      'With --from and --to, for a stream that lost events or a new consumer: every message carries the header Novax-Replay, and consumers that have applied an event do nothing again. With --projection, for what is derived: it is compared with its tables, and what differs is mended without anybody being told.',
     )
-    .requiredOption('--from <instant>', 'events that happened at this time or later, ISO 8601')
-    .requiredOption('--to <instant>', 'and before this one')
+    .option('--from <instant>', 'events that happened at this time or later, ISO 8601')
+    .option('--to <instant>', 'and before this one')
     .option('--aggregate <id>', 'those of one document, project, organization … alone')
-    .option('--dry-run', 'only show what would be sent')
+    .option('--projection <name>', 'one of the projections, or all')
+    .option('--organization <id>', 'what the projection holds of one organization alone')
+    .option('--dry-run', 'only show what would be sent and who has not applied it, or what differs')
+    .option('--wait', 'follow until workers have done what the rebuild owes')
     .addHelpText(
       'after',
       examples(
+        'novax events replay --projection all --dry-run',
+        'novax events replay --projection vectors --organization <id> --wait',
         'novax events replay --from 2026-05-01T00:00:00Z --to 2026-05-02T00:00:00Z --dry-run',
         'novax events replay --from 2026-05-01T00:00:00Z --to 2026-05-02T00:00:00Z --aggregate <id>',
       ),
@@ -59,9 +60,9 @@ async function status(context: CommandContext, check: boolean): Promise<void> {
   const { shards, oldestPendingS, refusals } = await outboxStatus(client);
   out.json({ shards, oldestPendingS, refusals });
   out.table(
-    ['SHARD', 'PENDING', 'REFUSED', 'FAILED', 'PUBLISHED'],
-    shards.map(({ shard, pending, refused, failed, published }) =>
-      [shard, pending, refused, failed, published].map(String),
+    ['SHARD', 'PENDING', 'REFUSED', 'FAILED', 'DROPPED', 'PUBLISHED'],
+    shards.map(({ shard, pending, refused, failed, dropped, published }) =>
+      [shard, pending, refused, failed, dropped, published].map(String),
     ),
   );
   out.line();
@@ -77,7 +78,7 @@ async function status(context: CommandContext, check: boolean): Promise<void> {
   if (!check) return;
   if (failed > 0)
     throw new CommandFailure(`${failed} events failed and hold their aggregates back`, {
-      hint: 'novax events retry',
+      hint: 'novax events retry, or novax dlq drop to give them up',
       quiet: out.format === 'json',
     });
   if ((oldestPendingS ?? 0) > LAG_WARN_S)
@@ -105,109 +106,32 @@ async function retry(context: CommandContext, choice: RetryChoice): Promise<void
 }
 
 interface ReplayOptions {
-  from: string;
-  to: string;
+  from?: string | undefined;
+  to?: string | undefined;
   aggregate?: string | undefined;
+  projection?: string | undefined;
+  organization?: string | undefined;
   dryRun?: boolean | undefined;
+  wait?: boolean | undefined;
 }
 
 async function replay(context: CommandContext, given: ReplayOptions): Promise<void> {
-  const { out, signal } = context;
-  const dryRun = given.dryRun ?? false;
-  checkId(given.aggregate);
-  const range = {
-    from: instant('--from', given.from),
-    to: instant('--to', given.to),
-    aggregate: given.aggregate ?? null,
-  };
-  if (range.from >= range.to) throw new UsageFailure('--from is not before --to');
-  const settings = await readSettings(context);
-  await using client = await connected(settings);
-  const bus = dryRun ? null : await busOf(settings, context);
-  try {
-    const { sent, events, refused } = await send(client, { range, bus, signal });
-    out.json({ dryRun, count: sent, events: dryRun ? events : [], refused });
-    out.table(
-      ['EVENT', 'TYPE', 'AGGREGATE', 'VERSION', 'OCCURRED'],
-      dryRun ? events.map((one) => [one.id, one.type, one.aggregate, String(one.version), one.occurredAt]) : [],
-    );
-    out.line(`${sent} events ${dryRun ? 'would be ' : ''}sent again`);
-    if (refused !== null)
-      throw new CommandFailure(`the stream refused ${refused.id}: ${refused.error}`, { quiet: out.format === 'json' });
-  } finally {
-    await bus?.close();
+  const { from, to, aggregate, projection, organization, dryRun = false, wait = false } = given;
+  checkId(aggregate ?? organization);
+  if (projection !== undefined) {
+    if ([from, to, aggregate].some((one) => one !== undefined))
+      throw new UsageFailure('--projection goes without --from, --to and --aggregate');
+    if (dryRun && wait) throw new UsageFailure('a dry run has nothing to wait for');
+    return replayProjections(context, { projection, organization: organization ?? null, dryRun, wait });
   }
-}
-
-/** Shown of a dry run; a range may hold millions. */
-const SHOWN_MAX = 1_000;
-
-/** In order, page after page, each acknowledged before the next; stops at the first refusal. */
-async function send(
-  client: Connection,
-  { range, bus, signal }: { range: ReplayRange; bus: EventBus | null; signal: AbortSignal },
-) {
-  const events: { id: string; type: string; aggregate: string; version: number; occurredAt: string }[] = [];
-  const name = new Date().toISOString();
-  let sent = 0;
-  let after = '0';
-  for (;;) {
-    signal.throwIfAborted();
-    const rows = await publishedEvents(client, range, after);
-    const last = rows.at(-1);
-    if (last === undefined) return { sent, events, refused: null };
-    after = last.id;
-    const envelopes = rows.map(toEnvelope);
-    for (const { id, type, aggregate, occurredAt } of envelopes)
-      if (events.length < SHOWN_MAX)
-        events.push({ id, type, aggregate: aggregate.id, version: aggregate.version, occurredAt });
-    if (bus === null) {
-      sent += rows.length;
-      continue;
-    }
-    for (const wave of waves(envelopes)) {
-      const results = await bus.publish(wave, { replay: name });
-      sent += results.filter((result) => result.ok).length;
-      const refused = results.find((result) => !result.ok);
-      if (refused?.ok === false) return { sent, events, refused: { id: refused.id, error: refused.error } };
-    }
-  }
-}
-
-/** At most one event per aggregate in each: the next of an aggregate goes out when the one before it is safe. */
-function waves(envelopes: readonly Envelope[]): Envelope[][] {
-  const depth = new Map<string, number>();
-  const out: Envelope[][] = [];
-  for (const envelope of envelopes) {
-    const wave = depth.get(envelope.aggregate.id) ?? 0;
-    depth.set(envelope.aggregate.id, wave + 1);
-    (out[wave] ??= []).push(envelope);
-  }
-  return out;
+  if (organization !== undefined || wait) throw new UsageFailure('--organization and --wait go with --projection');
+  if (from === undefined || to === undefined) throw new UsageFailure('name --from and --to, or a --projection');
+  await replayRange(context, { from, to, aggregate: aggregate ?? null, dryRun });
 }
 
 function connected(settings: Settings): Promise<Connection> {
   // The worker's role sees every event; the migrator, bound by policies, would see none.
   return connectDatabase(need(settings, 'DATABASE_WORKER_URL'), { name: 'novax-events' });
-}
-
-async function busOf(settings: Settings, { env }: CommandContext): Promise<EventBus> {
-  const log = createLogger({ name: 'novax-events', level: 'silent' });
-  const credentials = settings.values.NATS_CREDS_FILE;
-  return connectBus({
-    url: need(settings, 'NATS_URL'),
-    ...(credentials === undefined ? {} : { credentials: await readFile(credentials, 'utf8') }),
-    namespace: env['NATS_NAMESPACE'],
-    log,
-    connectWithinMs: 3_000,
-  });
-}
-
-function instant(option: string, text: string): Date {
-  const time = new Date(text);
-  if (!/^\d{4}-\d{2}-\d{2}/.test(text) || Number.isNaN(time.getTime()))
-    throw new UsageFailure(`${option} is not an instant like 2026-05-01T00:00:00Z`);
-  return time;
 }
 
 function checkId(id: string | undefined): void {

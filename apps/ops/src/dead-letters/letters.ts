@@ -64,6 +64,9 @@ export async function letterById(
   return letter;
 }
 
+/** What `act` adds to the entry of the trail. */
+export type ActFacts = Readonly<Record<string, string>>;
+
 /** `done`, or the status that stood in the way, or `unknown`. */
 export type Outcome = 'done' | 'replayed' | 'dropped' | 'unknown';
 
@@ -77,7 +80,7 @@ export async function resolveLetter(
   end: {
     readonly status: 'replayed' | 'dropped';
     readonly reason: string | null;
-    readonly act?: (letter: WholeLetter) => Promise<void>;
+    readonly act: (letter: WholeLetter) => Promise<ActFacts>;
   },
 ): Promise<Outcome> {
   await client.query('begin');
@@ -87,15 +90,15 @@ export async function resolveLetter(
       await client.query('rollback');
       return letter?.status ?? 'unknown';
     }
-    await end.act?.(letter);
+    const facts = await end.act(letter);
     await client.query('update public.dead_letters set status = $2, resolved_at = now() where id = $1', [
       id,
       end.status,
     ]);
     await client.query(
       `select private.audit_system('system', null, 'update', 'dead_letters', $1, jsonb_build_object('status', 'pending'),
-                                   jsonb_strip_nulls(jsonb_build_object('status', $2::text, 'reason', $3::text)))`,
-      [id, end.status, end.reason],
+                                   jsonb_strip_nulls(jsonb_build_object('status', $2::text, 'reason', $3::text)) || $4::jsonb)`,
+      [id, end.status, end.reason, JSON.stringify(facts)],
     );
     await client.query('commit');
     return 'done';

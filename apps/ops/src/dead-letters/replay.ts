@@ -5,14 +5,14 @@ import { connectJobQueue } from '@novax/adapters/queues';
 import type { JobRequest } from '@novax/contracts/jobs';
 import { AppError } from '@novax/runtime/errors';
 import { createLogger } from '@novax/runtime/log';
-import type pg from 'pg';
 import { CommandFailure } from '../cli/command.ts';
-import { rowsOf } from '../database/connect.ts';
+import type { Connection } from '../database/connect.ts';
+import { retryEvents } from '../events/outbox.ts';
 import type { WholeLetter } from './letters.ts';
 
 export interface ReplayParts {
   /** In the transaction that ends the letter. */
-  readonly client: pg.ClientBase;
+  readonly client: Connection;
   /** Asked only for what the letter needs. */
   readonly bus: () => Promise<BusAddress>;
   readonly queue: () => { readonly url: string; readonly prefix: string | undefined };
@@ -63,11 +63,7 @@ async function toQueue(letter: WholeLetter, { url, prefix }: ReturnType<ReplayPa
   }
 }
 
-async function toOutbox({ eventId }: WholeLetter, client: pg.ClientBase): Promise<void> {
-  const rows = await rowsOf(
-    client,
-    `update public.events set status = 'pending', attempts = 0, next_attempt_at = now() where event_id = $1 and status = 'failed' returning id`,
-    [eventId],
-  );
-  if (rows.length === 0) throw new CommandFailure(`event ${eventId ?? ''} is not among the failed ones`);
+async function toOutbox({ eventId }: WholeLetter, client: Connection): Promise<void> {
+  const freed = eventId === null ? 0 : await retryEvents(client, { id: eventId });
+  if (freed === 0) throw new CommandFailure(`event ${eventId ?? ''} is not among the failed ones`);
 }

@@ -9,6 +9,8 @@ export interface ShardCounts {
   /** Of the pending ones, those that the stream refused at least once. */
   refused: number;
   failed: number;
+  /** Given up by a person: never published, and holding nothing back. */
+  dropped: number;
   published: number;
 }
 
@@ -36,6 +38,7 @@ export async function outboxStatus(client: Connection): Promise<OutboxStatus> {
     `select s.shard, count(*) filter (where e.status = 'pending')::int as pending,
             count(*) filter (where e.status = 'pending' and e.last_error is not null)::int as refused,
             count(*) filter (where e.status = 'failed')::int as failed,
+            count(*) filter (where e.status = 'dropped')::int as dropped,
             count(*) filter (where e.status = 'published')::int as published
        from generate_series(0, 7) as s(shard) left join events e on e.shard = s.shard group by s.shard order by s.shard`,
   );

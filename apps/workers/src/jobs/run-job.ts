@@ -1,15 +1,16 @@
 /** Runs one background job: total over the jobs there are. */
-import type { JobName, JobPayload, JobRequest } from '@novax/contracts/jobs';
+import { type JobName, type JobPayload, type JobRequest, owedJobId } from '@novax/contracts/jobs';
 import { aiViews, ensurePartitions, owedDocuments, prunePartitions, refreshView } from '@novax/db/queries/upkeep';
 import type { Database } from '@novax/db/tx';
 import { anchorHeads } from '@novax/domain/audit/anchors';
 import { embedDocument, summarizeDocument } from '@novax/domain/documents/enrich';
 import { indexDocument } from '@novax/domain/documents/index-document';
-import { purgeDeleted, removeOwedBlobs } from '@novax/domain/upkeep/purge';
+import { filesMax, purgeDeleted, removeOwedBlobs } from '@novax/domain/upkeep/purge';
 import { sweepExpired } from '@novax/domain/upkeep/sweep';
 import { recordErasures } from '@novax/domain/users/erase';
 import type { BlobStore, Embedder, JobQueue, JobRun, SearchEngine, Summarizer } from '@novax/domain/ports';
 import { crashAt } from '@novax/runtime/crash';
+import { newId } from '@novax/runtime/ids';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
 import type { Signer } from '@novax/runtime/signing';
@@ -34,6 +35,8 @@ export interface JobParts {
 
 type Runners = { readonly [N in JobName]: (parts: JobParts, payload: JobPayload<N>) => Promise<unknown> };
 
+/** Behind every organization: only files are left. */
+const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 /** Owed documents looked for at a time. */
 const owedMax = 500;
 
@@ -66,14 +69,22 @@ const runners: Runners = {
     if (!held) log.debug({ heads }, 'audit anchors are not held by an object lock');
     return heads;
   },
-  'sweep-expired': ({ db, metrics }) =>
-    sweepExpired({ db, swept: (table, rows) => metrics.removedRows.inc({ table, reason: 'expired' }, rows) }),
-  async 'purge-deleted'({ db, blobs, metrics }) {
-    const rows = await purgeDeleted({
-      db,
-      purged: (table, count) => metrics.removedRows.inc({ table, reason: 'retention' }, count),
-    });
-    return { rows, files: blobs === null ? 'no store' : await removeOwedBlobs({ db, blobs }) };
+  async 'sweep-expired'({ db, queue, metrics }) {
+    const swept = (table: string, rows: number): void => metrics.removedRows.inc({ table, reason: 'expired' }, rows);
+    const { rows, more } = await sweepExpired({ db, swept });
+    // The rest behind whatever waits: the queue runs one job at a time. Lost, it is the next schedule's.
+    if (more) await queue.add([{ name: 'sweep-expired', id: `sweep-expired-rest-${newId()}`, payload: {} }]);
+    return rows;
+  },
+  async 'purge-deleted'({ db, blobs, queue, metrics }, { after }) {
+    const purged = (table: string, rows: number): void => metrics.removedRows.inc({ table, reason: 'retention' }, rows);
+    const { rows, next } = await purgeDeleted({ db, purged }, after);
+    const files = blobs === null ? null : await removeOwedBlobs({ db, blobs });
+    const rest = next ?? (files !== null && files >= filesMax ? lastId : null);
+    // Likewise.
+    if (rest !== null)
+      await queue.add([{ name: 'purge-deleted', id: `purge-deleted-rest-${newId()}`, payload: { after: rest } }]);
+    return { rows, files: files ?? 'no store', rest };
   },
   'reconcile-owed-work': (parts, payload) => reconcile(parts, payload.sinceS),
 };
@@ -87,8 +98,7 @@ export async function reconcile(
   const owed = await owedDocuments(db, { modelId, indexed: searchEngine !== null, sinceS, limit: owedMax });
   const requests = owed.map((row): JobRequest => {
     const payload = { organizationId: row.org_id, documentId: row.document_id, event: null };
-    // The fingerprint names the debt: the same one is queued once, a changed text is another.
-    return { name: row.job, id: `${row.job}-owed-${row.document_id}-${row.fingerprint}`, payload };
+    return { name: row.job, id: owedJobId(row.job, row.document_id, row.fingerprint), payload };
   });
   if (requests.length > 0) {
     await parts.queue.add(requests);

@@ -15,7 +15,7 @@ export type SweptTable = (typeof sweptTables)[number];
 /** Values: table, rows at most; answers how many were swept. */
 export const sweepRows = statement<{ rows: number }>('sweep', 'select private.sweep($1, $2::int) as rows');
 
-/** Values: the last organization of the page before, organizations at most. */
+/** Those in which something waits for its purge. Values: the last organization of the page before, organizations at most. */
 export const organizationsWithDeleted = statement<{ org_id: string }>(
   'organizations_with_deleted',
   'select org_id from private.organizations_with_deleted($1::uuid, $2::int)',
@@ -25,11 +25,11 @@ export const organizationsWithDeleted = statement<{ org_id: string }>(
 const retainDays = 30;
 
 /** True of a row deleted longer ago than the policy of its kind says. */
-function due(alias: string, kind: 'documents' | 'projects' | 'comments' | 'attachments'): string {
+function due(alias: string, kind: 'organizations' | 'documents' | 'projects' | 'comments' | 'attachments'): string {
   return `${alias}.status = 'deleted' and ${alias}.updated_at < now() - make_interval(days => coalesce(
     (select r.retain_days from retention_policies r where r.org_id = $1::uuid and r.entity_type = '${kind}'), ${retainDays}))`;
 }
-const organizationDue = `o.status = 'deleted' and o.updated_at < now() - make_interval(days => ${retainDays})`;
+const organizationDue = due('o', 'organizations');
 
 /** True while nothing that would go with a row is held: its comments, its files and theirs. */
 function nothingInsideHeld(parent: 'document_id' | 'task_id', id: string): string {
@@ -44,6 +44,8 @@ interface PurgedRow {
   /** Null where rows of the kind have none. */
   readonly project_id: string | null;
   readonly version: number | null;
+  /** Of a version: the document that it was of. */
+  readonly document_id?: string;
 }
 
 const attachments = `delete from attachments where org_id = $1::uuid and status = 'deleted' and id in (
@@ -94,8 +96,32 @@ const projects = `delete from projects where org_id = $1::uuid and id in (
    order by p.id limit $2)
   returning id, id as project_id, version`;
 
+/** Superseded longer ago than the policy says; without one, versions are kept as long as their document. */
+const documentVersions = `delete from document_versions where org_id = $1::uuid and id in (
+  select v.id from document_versions v
+    join retention_policies r on r.org_id = v.org_id and r.entity_type = 'document_versions'
+    join documents d on d.org_id = v.org_id and d.id = v.document_id
+   where v.org_id = $1::uuid and v.created_at < now() - make_interval(days => r.retain_days) and not private.is_held(d.project_id, d.id)
+   order by v.created_at, v.id limit $2)
+  returning id, null as project_id, version, document_id`;
+
+/** Read or not; without a policy they stay. A hold on the organization is the one that covers them. */
+const notifications = `delete from notifications where org_id = $1::uuid and id in (
+  select n.id from notifications n join retention_policies r on r.org_id = n.org_id and r.entity_type = 'notifications'
+   where n.org_id = $1::uuid and n.created_at < now() - make_interval(days => r.retain_days) and private.is_held(null) is not true
+   order by n.created_at, n.id limit $2)
+  returning id, null as project_id, null::int as version`;
+
 /** Kinds in the order in which they go: what is inside before what it is in. */
-export const purgedTables = ['attachments', 'comments', 'documents', 'tasks', 'projects'] as const;
+export const purgedTables = [
+  'attachments',
+  'comments',
+  'documents',
+  'tasks',
+  'projects',
+  'document_versions',
+  'notifications',
+] as const;
 export type PurgedTable = (typeof purgedTables)[number];
 
 /** Per kind, values: organization, rows at most; removes what is due and not held, and answers it. */
@@ -105,6 +131,8 @@ export const purgeRows = {
   documents: statement<PurgedRow>('purge_documents', documents),
   tasks: statement<PurgedRow>('purge_tasks', tasks),
   projects: statement<PurgedRow>('purge_projects', projects),
+  document_versions: statement<PurgedRow>('purge_document_versions', documentVersions),
+  notifications: statement<PurgedRow>('purge_notifications', notifications),
 } as const;
 
 /** Removes the transaction's organization when it is due, empty and not held; answers whether it did. */

@@ -20,6 +20,8 @@ export interface EnrichJob {
   readonly organizationId: string;
   readonly documentId: string;
   readonly event: { readonly id: string; readonly occurredAt: string; readonly version: number } | null;
+  /** A rebuild of what was there before: it leaves no event and no entry of the trail, for nothing happened to the document. */
+  readonly quiet?: true | undefined;
 }
 
 export interface EnrichParts {
@@ -106,7 +108,7 @@ interface Written {
   readonly after: Readonly<Record<string, unknown>>;
 }
 
-/** One transaction: the document held still, the inbox row, the effect, the trail, the event. A text that changed meanwhile owes a job of its own. */
+/** One transaction: the document held still, the inbox row, the effect, and unless the job is quiet the trail and the event. A text that changed meanwhile owes a job of its own. */
 function writeBack(
   parts: EnrichParts,
   work: {
@@ -137,6 +139,7 @@ function writeBack(
       if (!first) return 'already';
     }
     const { kind, model, after } = await effect(tx);
+    if (job.quiet === true) return 'written';
     tx.audit({ action: 'update', entityType: 'documents', entityId: document.id, before: null, after });
     const payload = { documentId: document.id, projectId: document.project_id, version: now.version, kind, model };
     tx.emit('document.enriched', payload, { id: document.id, version: now.version });

@@ -15,46 +15,65 @@ import type { BlobStore } from '../ports.ts';
 
 const reason = 'which organizations have something to purge, no organization says';
 const firstId = '00000000-0000-0000-0000-000000000000';
-const organizationsAtOnce = 100;
+/** Organizations of one run: each costs a look at every kind, also when nothing is due. */
+const organizationsMax = 100;
 /** Rows of one transaction: each takes its versions, vectors and remarks along. */
 const batchRows = 100;
-/** Batches of one organization, kind and run: what is left then is the next run's. */
-const batchesMax = 100;
+/** Batches of one run, seconds of work: other upkeep waits in the same queue. */
+const runBatches = 20;
 
 export interface PurgeParts {
   readonly db: Database;
   /** Hears of each batch. */
   readonly purged: (table: PurgedTable | 'organizations', rows: number) => void;
+  /** Batches at most in place of the usual number. */
+  readonly batchesMax?: number;
 }
 
-/** Purges every organization in short transactions, each with its trail and events; may stop and be repeated anywhere, and two at once are harmless. Answers the rows named in the trail. */
-export async function purgeDeleted(parts: PurgeParts): Promise<number> {
-  let total = 0;
-  let after = firstId;
-  for (;;) {
-    const page = await parts.db.inSystem(reason, (tx) =>
-      tx.sql(organizationsWithDeleted, [after, organizationsAtOnce]),
-    );
-    for (const { org_id: orgId } of page) {
-      total += await purgeOne(parts, orgId);
-      after = orgId;
-    }
-    if (page.length < organizationsAtOnce) return total;
+export interface PurgeRun {
+  /** Those named in the trail. */
+  readonly rows: number;
+  /** Where the next run goes on; null when every organization had its turn. */
+  readonly next: string | null;
+}
+
+/** What is left to one run. */
+interface Budget {
+  batches: number;
+}
+
+/**
+ * Purges organizations from `after` on in short transactions, each with its trail and events, until they are all done or the run has had its share.
+ * May stop and be repeated anywhere, and two at once are harmless.
+ */
+export async function purgeDeleted(parts: PurgeParts, after = firstId): Promise<PurgeRun> {
+  const page = await parts.db.inSystem(reason, (tx) => tx.sql(organizationsWithDeleted, [after, organizationsMax]));
+  const left: Budget = { batches: parts.batchesMax ?? runBatches };
+  let rows = 0;
+  let done = after;
+  for (const { org_id: orgId } of page) {
+    rows += await purgeOne(parts, orgId, left);
+    // The same organization again: the share ended in it.
+    if (left.batches === 0) return { rows, next: done };
+    done = orgId;
   }
+  return { rows, next: page.length < organizationsMax ? null : done };
 }
 
-async function purgeOne(parts: PurgeParts, orgId: string): Promise<number> {
+async function purgeOne(parts: PurgeParts, orgId: string, left: Budget): Promise<number> {
   const context = { orgId, actor: { type: 'system', userId: null }, call: noCall } as const;
   let total = 0;
   for (const table of purgedTables) {
-    for (let batch = 0; batch < batchesMax; batch += 1) {
+    while (left.batches > 0) {
       const rows = await purgeBatch(parts.db, context, table);
       parts.purged(table, rows);
       total += rows;
       // Remarks go leaves first: fewer than a whole batch may still uncover more.
       if (rows === 0) break;
+      left.batches -= 1;
     }
   }
+  if (left.batches === 0) return total;
   const gone = await parts.db.tenant(context, async (tx) => {
     const { purged } = only(await tx.sql(purgeOrganization, []), 'purge_organization');
     if (purged)
@@ -75,12 +94,12 @@ async function purgeOne(parts: PurgeParts, orgId: string): Promise<number> {
 function purgeBatch(db: Database, context: TenantContext, table: PurgedTable): Promise<number> {
   return db.tenant(context, async (tx) => {
     const rows = await tx.sql(purgeRows[table], [context.orgId, batchRows]);
-    for (const { id, project_id: projectId, version } of rows) {
+    for (const { id, project_id: projectId, version, document_id: documentId } of rows) {
       tx.audit({
         action: 'delete',
         entityType: table,
         entityId: id,
-        before: { purged: true, projectId, version },
+        before: { purged: true, projectId, version, ...(documentId === undefined ? {} : { documentId }) },
         after: null,
       });
       if (table !== 'documents' || projectId === null || version === null) continue;
@@ -92,7 +111,10 @@ function purgeBatch(db: Database, context: TenantContext, table: PurgedTable): P
   });
 }
 
-/** Removes from the store the files whose attachments are gone; answers how many. May stop and be repeated anywhere. */
+/** Files of one run. */
+export const filesMax = 500;
+
+/** Removes from the store up to `filesMax` files whose attachments are gone; answers how many. May stop and be repeated anywhere. */
 export async function removeOwedBlobs(parts: { readonly db: Database; readonly blobs: BlobStore }): Promise<number> {
   const { db, blobs } = parts;
   const why = 'the store holds files of every organization';
@@ -105,6 +127,6 @@ export async function removeOwedBlobs(parts: { readonly db: Database; readonly b
       await db.inSystem(why, (tx) => tx.sql(markBlobRemoved, [id]));
       removed += 1;
     }
-    if (owed.length < batchRows) return removed;
+    if (owed.length < batchRows || removed >= filesMax) return removed;
   }
 }

@@ -1,0 +1,13 @@
+drop function private.owe_erasure_records;
+drop function private.erased_people;
+drop function private.view_difference;
+drop function private.indexable_documents;
+drop function private.summaries_difference;
+drop function private.embeddings_difference;
+drop function private.recount_embeddings;
+drop function private.embedding_counts_difference;
+drop function private.mend_document_texts;
+drop function private.document_texts_difference;
+drop function private.mend_memberships;
+drop function private.memberships_difference;
+revoke update (language, content_hash) on public.documents from novax_definer;
