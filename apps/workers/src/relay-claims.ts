@@ -6,14 +6,13 @@ import { pause } from '@novax/runtime/clock';
 import { crashAt } from '@novax/runtime/crash';
 import type { Bell } from './bell.ts';
 import type { Flight } from './relay-flight.ts';
-import type { RelayOptions } from './relay.ts';
 import type { StreamWatch } from './stream-watch.ts';
 
 export interface ClaimParts {
   readonly flight: Flight;
   readonly bell: Bell;
   readonly watch: StreamWatch;
-  readonly options: RelayOptions;
+  /** Events claimed at a time; three times as many may be on their way. */
   readonly batch: number;
   /** Whether somebody said that the outbox has something new; remembered until taken, or an event committed meanwhile would wait out the idle time. */
   readonly news: { waits(): boolean; take(): boolean };
@@ -31,6 +30,8 @@ const bytesMax = 16 * 1024 * 1024;
 const lookMinMs = 2;
 /** The same with no news, after a look that found something. */
 const lookAgainMs = 20;
+/** The longest with no news. */
+const idleMaxMs = 1_000;
 /** How often a look begins at the oldest event. */
 const wholeEveryMs = 500;
 /** The others begin behind what was claimed this long ago, or up to twice as long. */
@@ -38,8 +39,7 @@ const lagMs = 100;
 
 /** Claims and sends until told to stop, or until a statement or the stream fails. */
 export async function claimUntil(stop: AbortSignal, connection: LockedConnection, parts: ClaimParts): Promise<void> {
-  const { flight, bell, watch, options, batch, news } = parts;
-  const idleMaxMs = options.idleMaxMs ?? 1_000;
+  const { flight, bell, watch, batch, news } = parts;
   let shards: readonly number[] = [];
   let [locksAt, checkAt, lookAt, waitMs] = [0, 0, 0, lookAgainMs];
   /** The last look found so much that there will be more. */

@@ -1,20 +1,23 @@
 /** The half of the relay that writes down what the stream answered, and how far the outbox and its readers are. */
+import type { KeptBus } from '@novax/adapters/bus';
 import { isTransient } from '@novax/db/errors';
 import type { LockedConnection } from '@novax/db/locked-connection';
 import { pendingState, putOff } from '@novax/db/queries/relay';
 import { crashAt } from '@novax/runtime/crash';
+import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
 import { retry } from '@novax/runtime/retry';
 import type { Bell } from './bell.ts';
 import type { Flight } from './relay-flight.ts';
-import type { RelayOptions } from './relay.ts';
 import type { StreamWatch } from './stream-watch.ts';
 
 export interface MarkParts {
   readonly flight: Flight;
   readonly bell: Bell;
   readonly watch: StreamWatch;
-  readonly options: RelayOptions;
+  readonly bus: Pick<KeptBus, 'ping'>;
+  readonly log: Logger;
+  readonly metrics: Metrics;
   readonly batch: number;
   /** The other half failed: nothing more needs to be waited for. */
   readonly failing: AbortSignal;
@@ -27,14 +30,14 @@ const stateEveryMs = 2_000;
 
 /** Marks until told to stop and everything on its way is answered and marked, or until something fails. */
 export async function markUntil(stop: AbortSignal, connection: LockedConnection, parts: MarkParts): Promise<void> {
-  const { flight, bell, watch, options, batch, failing } = parts;
+  const { flight, bell, watch, metrics, batch, failing } = parts;
   const enough = (): boolean => flight.answered() >= batch / 2 || failing.aborted;
   const complete = (): boolean => stop.aborted && flight.unanswered() === 0;
   let stateAt = 0;
   while (!failing.aborted && !(complete() && flight.answered() === 0)) {
     if (Date.now() >= stateAt) {
       stateAt = Date.now() + stateEveryMs;
-      await reportState(connection, options.metrics);
+      await reportState(connection, metrics);
       await watch.note(connection);
     }
     await bell.wait(Math.max(stateAt - Date.now(), 0), () => flight.answered() > 0 || complete() || failing.aborted);
@@ -56,8 +59,7 @@ async function reportState(connection: LockedConnection, metrics: Metrics): Prom
   metrics.dlqMessages.set(Number(state.dead));
 }
 
-async function land(connection: LockedConnection, { flight, watch, options }: MarkParts): Promise<void> {
-  const { bus, log, metrics } = options;
+async function land(connection: LockedConnection, { flight, watch, bus, log, metrics }: MarkParts): Promise<void> {
   crashAt('relay.after_ack');
   const settled = flight.take();
   const { stored, refused } = settled;

@@ -23,15 +23,14 @@ export interface RelayOptions {
   readonly bus: KeptBus;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Events claimed at a time; three times as many may be on their way. */
-  readonly batchSize?: number;
-  /** Longest wait between two looks at an idle outbox, milliseconds. */
-  readonly idleMaxMs?: number;
 }
+
+/** Events claimed at a time; three times as many may be on their way. */
+const batch = 1_000;
 
 /** Runs until stopped; a lost connection or server costs time, never an event. The answer stops it after the events on their way. */
 export function startRelay(options: RelayOptions): () => Promise<void> {
-  const { bus, log, url } = options;
+  const { url, bus, log, metrics } = options;
   const stopping = new AbortController();
   const bell = createBell();
   let hinted = false;
@@ -56,7 +55,7 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
       // A claim has one good plan, and planning costs more than most claims. A mark joins two lists, and what suits an empty outbox is slow in a full one.
       await using claims = await openLockedConnection(url, { plan: 'once' });
       await using marks = await openLockedConnection(url, { plan: 'each' });
-      const shared = { flight, bell, watch: watchStream(bus, log), options, batch: options.batchSize ?? 1_000 };
+      const shared = { flight, bell, watch: watchStream(bus, log), batch };
       const stop = AbortSignal.any([stopping.signal, failing.signal]);
       const fail = (reason: unknown): void => {
         failing.abort(reason);
@@ -64,7 +63,7 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
       };
       await Promise.all([
         claimUntil(stop, claims, { ...shared, news }).catch(fail),
-        markUntil(stopping.signal, marks, { ...shared, failing: failing.signal }).catch(fail),
+        markUntil(stopping.signal, marks, { ...shared, bus, log, metrics, failing: failing.signal }).catch(fail),
       ]);
       failing.signal.throwIfAborted();
     } finally {

@@ -52,6 +52,7 @@ export function createPublisher(nc: NatsConnection, subjectOf: (subject: string)
   const unanswered = new Map<string, Unanswered>();
   let count = 0;
   let timer: NodeJS.Timeout | undefined;
+  let closed = false;
 
   const settle = (token: string, outcome: Outcome): void => {
     const one = unanswered.get(token);
@@ -91,6 +92,7 @@ export function createPublisher(nc: NatsConnection, subjectOf: (subject: string)
 
   return {
     send(event, answer) {
+      if (closed) return queueMicrotask(() => answer({ id: event.id, ...closedRefusal }));
       count += 1;
       const token = count.toString(36);
       unanswered.set(token, { event, answer, dueAt: Date.now() + acknowledgeMs, losses: 0 });
@@ -98,17 +100,20 @@ export function createPublisher(nc: NatsConnection, subjectOf: (subject: string)
       watch();
     },
     resend() {
-      // A copy: what is refused at once leaves the map meanwhile.
-      for (const [token, one] of [...unanswered]) {
+      // Those of this moment: an answer may send the next one.
+      const all = Array.from(unanswered);
+      for (const [token, one] of all) {
         one.losses += 1;
         if (one.losses >= lossesMax) settle(token, refusal('the connection was lost again and again'));
         else write(token, one.event);
       }
     },
     close() {
+      closed = true;
       clearTimeout(timer);
       if (!subscription.isClosed()) subscription.unsubscribe();
-      for (const token of [...unanswered.keys()]) settle(token, refusal('the connection is closed'));
+      const tokens = Array.from(unanswered.keys());
+      for (const token of tokens) settle(token, closedRefusal);
     },
   };
 }
@@ -120,6 +125,8 @@ class UnsendableSubject extends Error {}
 function refusal(error: string, poison = false): Outcome {
   return { ok: false, error, poison };
 }
+
+const closedRefusal = refusal('the connection is closed');
 
 /** Refusals that are about the message are poison: too large for the server, or on a subject that is none. */
 function refusalOf(thrown: unknown): Outcome {
