@@ -13,6 +13,8 @@ const schema = z.object({
   DATABASE_WORKER_URL: z.url(),
   DATABASE_POOL_MAX: z.coerce.number().int().min(1).max(100).default(6),
   QUEUE_REDIS_URL: z.url(),
+  /** The server that keeps the API's answers, to be told of changes. */
+  CACHE_REDIS_URL: z.url().optional(),
   /** First part of every job key, for several installations on one server; the product's name when absent. */
   QUEUE_PREFIX: z
     .string()

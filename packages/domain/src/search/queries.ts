@@ -1,5 +1,8 @@
 /** Search by words, by meaning, or both; says so when a lesser engine had to answer. */
-import type { SearchHit, SearchMode } from '@novax/contracts/api/search';
+import { createHash } from 'node:crypto';
+import { searchAnswer, type SearchAnswer, type SearchHit, type SearchMode } from '@novax/contracts/api/search';
+import { cacheKeys } from '@novax/contracts/cache-keys';
+import type { Role } from '@novax/contracts/permissions';
 import {
   countEmbeddings,
   embeddingModelByName,
@@ -10,6 +13,7 @@ import {
 } from '@novax/db/queries/search';
 import { AppError } from '@novax/runtime/errors';
 import { timed, within } from '@novax/runtime/timed';
+import type { AnswerEntry, Answers } from '../answers.ts';
 import { proseOf } from '../prose.ts';
 import { requireMembership } from '../organizations/queries.ts';
 import type { Embedder, SearchEngine } from '../ports.ts';
@@ -29,14 +33,12 @@ export interface SearchParts {
   readonly reader: Reader;
   readonly embedder: Embedder;
   readonly engine: SearchEngine | null;
+  /** Where answers are kept; null keeps none. */
+  readonly answers: Answers | null;
+  /** Longest an answer is kept, milliseconds. */
+  readonly keepMs: number;
   /** Told how long the nearest-neighbour statement took, and by which path. */
   readonly onNearest?: (path: 'exact' | 'hnsw', seconds: number) => void;
-}
-
-export interface SearchAnswer {
-  readonly hits: SearchHit[];
-  readonly degraded: boolean;
-  readonly engine: string;
 }
 
 /** Longest a search waits for the model, milliseconds: a hybrid one has words to fall back to. */
@@ -48,9 +50,48 @@ const chunksPerHit = 5;
 /** Minus signs in a row negate one another over and over, which PostgreSQL gives up at 32 deep (`tsquery stack too small`). */
 const negations = /(?:-\s*){2,}/g;
 
-/** Finds documents of one organization. Throws NOT_FOUND for one that is not the caller's, DEPENDENCY_UNAVAILABLE when nothing could answer. */
+/** Longest an answer of an engine outside the database is kept, milliseconds: it takes in a change some time after the event that tells of it. */
+const outsideKeepMs = 5_000;
+
+/**
+ * Finds documents of one organization, or answers what was found for another member since the last change. Throws NOT_FOUND for one that is not
+ * the caller's, DEPENDENCY_UNAVAILABLE when nothing could answer.
+ */
 export async function searchDocuments(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
-  await requireMembership(parts.reader, request.organizationId);
+  const { reader, answers } = parts;
+  const role = await requireMembership(reader, request.organizationId);
+  if (answers === null) return find(parts, request);
+  return answers.through(entryOf(parts, request, role), async () => {
+    const answer = await find(parts, request);
+    // The policies showed nothing to somebody who was removed meanwhile, and that is nobody else's answer.
+    await requireMembership(reader, request.organizationId);
+    return answer;
+  });
+}
+
+/** The answer's place in the cache. The policies show every member the same rows, whether a person or an API key asks. */
+function entryOf(parts: SearchParts, request: SearchRequest, role: Role): AnswerEntry<SearchAnswer> {
+  const { engine, embedder, keepMs } = parts;
+  const { organizationId, q, mode, projectId = null, limit } = request;
+  const words = engine?.name ?? 'postgres';
+  const whole = { fulltext: words, semantic: 'pgvector', hybrid: `${words}+pgvector` }[mode];
+  const queryHash = hashOf([mode, q]);
+  const filtersHash = hashOf([projectId, limit, words, embedder.modelId]);
+  return {
+    scope: { organizationId, role },
+    key: (scope) => cacheKeys.search(scope, { queryHash, filtersHash }),
+    parse: (value) => searchAnswer.parse(value),
+    ttlMs: engine === null || mode === 'semantic' ? keepMs : Math.min(keepMs, outsideKeepMs),
+    // What a part that is down was left out of is no answer for later.
+    worthKeeping: (answer) => answer.engine === whole,
+  };
+}
+
+function hashOf(values: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(values)).digest('hex').slice(0, 32);
+}
+
+async function find(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
   if (request.mode === 'fulltext') return byWords(parts, request);
   if (request.mode === 'semantic')
     return { hits: await byMeaning(parts, request), degraded: false, engine: 'pgvector' };
