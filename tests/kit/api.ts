@@ -117,6 +117,8 @@ function sharedSettings(namespace: string, options: TestApiOptions) {
     LOG_LEVEL: 'silent',
     QUEUE_REDIS_URL: queueRedisUrl,
     CACHE_REDIS_URL: cacheRedisUrl,
+    // A busy machine must not pass for a slow server.
+    CACHE_TIMEOUT_MS: 2_000,
     NATS_URL: natsUrl,
     NATS_NAMESPACE: namespace,
     EMBEDDING_PROVIDER: options.embedder === undefined ? 'local' : 'openai',

@@ -229,9 +229,9 @@ function watchKeys(env: ApiEnv, tokens: Tokens, log: Logger): readonly WatchedFi
 
 /** The cache server, when one is named; it may be away. */
 async function keptCache(env: ApiEnv, lifecycle: Lifecycle, log: Logger): Promise<KeptCache | null> {
-  const { CACHE_REDIS_URL: url } = env;
+  const { CACHE_REDIS_URL: url, CACHE_TIMEOUT_MS: answerMs } = env;
   if (url === undefined) return null;
-  return lifecycle.add('cache', await connectCache({ url, name: 'novax-api', log }), (it) => it.close());
+  return lifecycle.add('cache', await connectCache({ url, name: 'novax-api', answerMs, log }), (it) => it.close());
 }
 
 /** Connects to NATS in the background: the API only sends hints, so it serves without. */

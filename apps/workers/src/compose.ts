@@ -152,11 +152,11 @@ export async function startWorkers(
     lifecycle.add('view report', report, clearInterval);
   }
   if (has('fan-out')) {
-    const { CACHE_REDIS_URL: cacheUrl } = env;
+    const { CACHE_REDIS_URL: url, CACHE_TIMEOUT_MS: answerMs } = env;
     const cache =
-      cacheUrl === undefined
+      url === undefined
         ? null
-        : lifecycle.add('cache', await connectCache({ url: cacheUrl, name: 'novax-workers', log }), (it) => it.close());
+        : lifecycle.add('cache', await connectCache({ url, name: 'novax-workers', answerMs, log }), (it) => it.close());
     const consumer = fanOutConsumer({
       queue,
       indexed: searchEngine !== null,

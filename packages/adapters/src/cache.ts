@@ -16,6 +16,8 @@ export interface CacheOptions {
   /** Shown by `CLIENT LIST`. */
   readonly name: string;
   readonly clock?: Clock;
+  /** Longest one call may take, milliseconds; what it costs to ask a slow server. */
+  readonly answerMs: number;
   /** Milliseconds to wait for the server at the start, before going on without it. */
   readonly connectWithinMs?: number;
 }
@@ -26,8 +28,6 @@ export interface KeptCache extends CacheStore {
   close(): Promise<void>;
 }
 
-/** Longest one call may take, milliseconds: what the cache saves is worth more, and what it costs when it is slow must not be felt. */
-const answerMs = 50;
 /** How long a server that failed is left alone, milliseconds: at first, and at most. */
 const alone = { baseMs: 1_000, capMs: 10_000 };
 /** Longest time between two tries to reach a server that was away at the start, milliseconds. */
@@ -44,7 +44,7 @@ const tellAtOnce = 100;
  * instead of dropping what is old; one that shows up later is not used until that is mended.
  */
 export async function connectCache(options: CacheOptions): Promise<KeptCache> {
-  const { log } = options;
+  const { log, answerMs } = options;
   const clock = options.clock ?? systemClock;
   const stopping = new AbortController();
   /** Organizations that changed while the server was no help. */
@@ -68,7 +68,7 @@ export async function connectCache(options: CacheOptions): Promise<KeptCache> {
     async probe() {
       if (redis === undefined) throw new Error('not connected');
       const server = redis;
-      await answered(server.ping()).catch((thrown: unknown) => {
+      await answered(answerMs, server.ping()).catch((thrown: unknown) => {
         forsake(server, thrown);
         throw thrown;
       });
@@ -88,7 +88,7 @@ export async function connectCache(options: CacheOptions): Promise<KeptCache> {
     if (redis === undefined || breaker.open) return 'skipped';
     const server = redis;
     try {
-      return await answered(work(server));
+      return await answered(answerMs, work(server));
     } catch (thrown) {
       if (!stopping.signal.aborted) warn(thrown);
       if (!breaker.open) forsake(server, thrown);
@@ -155,7 +155,7 @@ export async function connectCache(options: CacheOptions): Promise<KeptCache> {
 }
 
 /** What `work` answers, if it does within `answerMs`. Throws TIMEOUT. */
-function answered<T>(work: Promise<T>): Promise<T> {
+function answered<T>(answerMs: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const late = (): void => reject(new AppError('TIMEOUT', { detail: `no answer within ${answerMs} ms` }));
     // One more turn of the loop: where this process was busy itself, the answer lies in the socket already.
