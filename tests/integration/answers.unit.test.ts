@@ -39,6 +39,11 @@ function entry(organizationId: string, changes: { role?: Role; worthKeeping?: bo
   };
 }
 
+/** Lets everything that can go on do so. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** A load that ends when it is told to, and counts how often it was begun. */
 function gate() {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
@@ -55,9 +60,10 @@ test('200 who ask for the same thing at once share one load, and who asks later 
   const one = entry(randomUUID());
   const held = gate();
   const asking = Array.from({ length: 200 }, () => answers.through(one, held.load));
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
   held.resolve('found');
   expect(new Set(await Promise.all(asking))).toEqual(new Set(['found']));
+  await turn();
   expect(await answers.through(one, held.load)).toBe('found');
   expect(held.loads).toBe(1);
   expect(counted.toSorted()).toEqual([...Array(199).fill('process hit'), 'redis hit', 'redis miss']);
@@ -70,7 +76,7 @@ test.each(['error', 'skipped'] as const)(
     const one = entry(randomUUID());
     const held = gate();
     const asking = Array.from({ length: 200 }, () => answers.through(one, held.load));
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     held.resolve('found');
     await Promise.all(asking);
     expect(held.loads).toBe(1);
@@ -79,6 +85,21 @@ test.each(['error', 'skipped'] as const)(
     expect(counted.filter((what) => what !== 'process hit')).toEqual([`redis ${trouble}`, `redis ${trouble}`]);
   },
 );
+
+test('who asks when the server has just failed shares the load of those who asked before', async () => {
+  let trouble: 'error' | null = null;
+  const { answers } = place({ generation: async () => trouble ?? 7 });
+  const one = entry(randomUUID());
+  const held = gate();
+  const asking = [answers.through(one, held.load)];
+  await turn();
+  trouble = 'error';
+  asking.push(...Array.from({ length: 100 }, () => answers.through(one, held.load)));
+  await turn();
+  held.resolve('found');
+  expect(new Set(await Promise.all(asking))).toEqual(new Set(['found']));
+  expect(held.loads).toBe(1);
+});
 
 test('other organizations and other roles share neither a load nor an answer', async () => {
   const { answers } = place();
@@ -101,12 +122,12 @@ test.each([
     const one = entry(organizationId);
     const held = gate();
     const early = answers.through(one, held.load);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     await answers.changed(organizationId);
     expect(await answers.through(one, async () => 'new')).toBe('new');
     held.resolve('old');
     expect(await early).toBe('old');
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     expect(await answers.through(one, async () => 'new')).toBe('new');
   },
 );
@@ -134,7 +155,7 @@ test('a load that throws is thrown to all who waited for it, and kept for nobody
   const one = entry(randomUUID());
   const held = gate();
   const asking = Array.from({ length: 5 }, () => answers.through(one, held.load));
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
   held.reject(new AppError('DEPENDENCY_UNAVAILABLE'));
   for (const { status } of await Promise.allSettled(asking)) expect(status).toBe('rejected');
   expect(held.loads).toBe(1);
@@ -146,7 +167,7 @@ test('a caller who lost sight of the organization meanwhile takes it from nobody
   const one = entry(randomUUID());
   const held = gate();
   const removed = answers.through(one, held.load);
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
   const member = answers.through(one, async () => 'found');
   held.reject(new AppError('NOT_FOUND'));
   await expect(removed).rejects.toMatchObject({ code: 'NOT_FOUND' });
@@ -166,7 +187,7 @@ test.each([
   const [key = ''] = written.keys();
   await store.write(key, text(key), 1_000);
   expect(await answers.through(one, async () => 'second')).toBe('second');
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
   expect(await answers.through(one, async () => 'third')).toBe('second');
   expect(counted).toEqual(['redis miss', 'redis miss', 'redis hit']);
 });

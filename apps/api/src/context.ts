@@ -53,6 +53,8 @@ export interface OpenContext {
   readonly caller: Caller | null;
   /** A lane under the caller's scope; nobody's when there is no caller. */
   readonly reader: Reader;
+  /** The same, for what may take as long as a search. */
+  readonly searcher: Reader;
 }
 
 export type Handlers = HandlersOf<typeof contract, { write: WriteContext; read: ReadContext; none: OpenContext }>;

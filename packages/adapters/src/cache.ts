@@ -149,7 +149,9 @@ export async function connectCache(options: CacheOptions): Promise<KeptCache> {
     async close() {
       stopping.abort();
       breaker.stop();
-      if (redis !== undefined) await closeRedis(redis);
+      // One that does not answer is not waited for.
+      if (breaker.open) redis?.disconnect();
+      else if (redis !== undefined) await closeRedis(redis);
     },
   };
 }

@@ -28,20 +28,29 @@ export interface Answers {
 /** Where an answer came from: the server, or a load of another caller in this process. */
 type Counted = (tier: 'redis' | 'process', result: 'hit' | 'miss' | CacheTrouble) => void;
 
+interface Flight {
+  readonly organizationId: string;
+  readonly answer: Promise<unknown>;
+}
+
 /** Answers in `store`; each one is counted. */
 export function createAnswers(store: CacheStore, counted: Counted): Answers {
-  /** Loads under way, each until its answer is kept as well. */
-  const flights = new Map<string, Promise<unknown>>();
-  /** Changes made by this process: what is under way when one is made must not answer its author, also without a server. */
-  let changes = 0;
+  /** Loads under way by what they are called, each until its answer is kept as well. */
+  const flights = new Map<string, Flight>();
 
-  function fly<T>(name: string, find: () => Promise<{ answer: T; keep?: () => Promise<void> }>): Promise<T> {
+  function fly<T>(
+    names: readonly string[],
+    organizationId: string,
+    find: () => Promise<{ answer: T; keep?: () => Promise<void> }>,
+  ): Promise<T> {
     const found = find();
-    const flight = found.then(({ answer }) => answer);
-    flights.set(name, flight);
+    const answer = found.then((it) => it.answer);
+    const flight = { organizationId, answer };
+    for (const name of names) flights.set(name, flight);
     const kept = found.then(({ keep }) => keep?.());
-    void kept.catch(() => undefined).finally(() => flights.delete(name));
-    return flight;
+    const land = (): void => names.forEach((name) => flights.get(name) === flight && flights.delete(name));
+    void kept.catch(() => undefined).finally(land);
+    return answer;
   }
 
   async function find<T>(key: string, entry: AnswerEntry<T>, load: () => Promise<T>) {
@@ -59,26 +68,32 @@ export function createAnswers(store: CacheStore, counted: Counted): Answers {
 
   return {
     async through<T>(entry: AnswerEntry<T>, load: () => Promise<T>) {
+      const { organizationId } = entry.scope;
       // Asked for before anything is loaded: what a change overtakes is kept under a generation that nobody asks for any more.
-      const generation = await store.generation(entry.scope.organizationId);
-      const key = entry.key({ ...entry.scope, generation: typeof generation === 'number' ? generation : 0 });
-      const name = typeof generation === 'number' ? key : `${changes}:${key}`;
-      // A key is of one kind of entry, so what is on its way under it is what this caller asks for.
-      const flight = flights.get(name) as Promise<T> | undefined;
+      const generation = await store.generation(organizationId);
+      const known = typeof generation === 'number';
+      const key = entry.key({ ...entry.scope, generation: known ? generation : 0 });
+      // Whoever was told no generation shares also what was begun under one, so that a server that fails now makes nobody search anew.
+      const anyGeneration = entry.key({ ...entry.scope, generation: 0 });
+      const flight = flights.get(known ? key : anyGeneration);
       if (flight === undefined) {
-        if (typeof generation === 'number') return fly(name, () => find(key, entry, load));
+        if (known) return fly([key, anyGeneration], organizationId, () => find(key, entry, load));
         counted('redis', generation);
-        return fly(name, async () => ({ answer: await load() }));
+        return fly([anyGeneration], organizationId, async () => ({ answer: await load() }));
       }
       counted('process', 'hit');
-      return flight.catch((thrown: unknown) => {
+      try {
+        // A key is of one kind of entry, so what is on its way under it is what this caller asks for.
+        return (await flight.answer) as T;
+      } catch (thrown) {
         // The first caller has lost sight of the organization; the others have not.
         if (thrown instanceof AppError && thrown.code === 'NOT_FOUND') return load();
         throw thrown;
-      });
+      }
     },
     async changed(organizationId) {
-      changes += 1;
+      // What is on its way must not answer the change's author, whether or not the server hears of it.
+      for (const [name, flight] of flights) if (flight.organizationId === organizationId) flights.delete(name);
       await store.bump(organizationId);
     },
   };

@@ -30,7 +30,10 @@ export interface SearchRequest {
 }
 
 export interface SearchParts {
+  /** For the membership, which is asked for at every search, also at one that is answered from the cache. */
   readonly reader: Reader;
+  /** For the searches themselves, which may take long. Of the same caller. */
+  readonly searcher: Reader;
   readonly embedder: Embedder;
   readonly engine: SearchEngine | null;
   /** Where answers are kept; null keeps none. */
@@ -120,16 +123,16 @@ async function find(parts: SearchParts, request: SearchRequest): Promise<SearchA
 }
 
 async function byWords(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
-  const { reader, engine } = parts;
+  const { searcher, engine } = parts;
   if (engine !== null) {
     try {
-      return { hits: await byEngine(engine, reader, request), degraded: false, engine: engine.name };
+      return { hits: await byEngine(engine, searcher, request), degraded: false, engine: engine.name };
     } catch (thrown) {
       if (!(thrown instanceof AppError) || (thrown.code !== 'DEPENDENCY_UNAVAILABLE' && thrown.code !== 'TIMEOUT'))
         throw thrown;
     }
   }
-  const rows = await reader.read(searchFullText, [
+  const rows = await searcher.read(searchFullText, [
     request.q.replaceAll(negations, '-'),
     request.organizationId,
     request.projectId ?? '',
@@ -143,11 +146,11 @@ async function byWords(parts: SearchParts, request: SearchRequest): Promise<Sear
 }
 
 /** The engine's hits, re-checked in the database under the caller's own policies. */
-async function byEngine(engine: SearchEngine, reader: Reader, request: SearchRequest): Promise<SearchHit[]> {
+async function byEngine(engine: SearchEngine, searcher: Reader, request: SearchRequest): Promise<SearchHit[]> {
   const { organizationId, q, limit, projectId = null } = request;
   const found = await engine.query({ organizationId, q, projectId, limit });
   const rows = new Map(
-    (await reader.read(hydrateHits, [organizationId, found.map((hit) => hit.id)])).map((row) => [row.id, row]),
+    (await searcher.read(hydrateHits, [organizationId, found.map((hit) => hit.id)])).map((row) => [row.id, row]),
   );
   return found.flatMap(({ id, score, snippet }) => {
     const row = rows.get(id);
@@ -168,11 +171,11 @@ async function byEngine(engine: SearchEngine, reader: Reader, request: SearchReq
 }
 
 async function byMeaning(parts: SearchParts, request: SearchRequest): Promise<SearchHit[]> {
-  const { reader, embedder } = parts;
+  const { searcher, embedder } = parts;
   const [[vector], [model], [count]] = await Promise.all([
     within(embedMs[request.mode], embedder.embed([request.q])),
-    reader.read(embeddingModelByName, [embedder.modelId]),
-    reader.read(countEmbeddings, [request.organizationId]),
+    searcher.read(embeddingModelByName, [embedder.modelId]),
+    searcher.read(countEmbeddings, [request.organizationId]),
   ]);
   if (vector === undefined || model === undefined) return [];
   const path = Number(count?.embedding_count ?? 0) <= exactSearchMax ? 'exact' : 'hnsw';
@@ -180,7 +183,7 @@ async function byMeaning(parts: SearchParts, request: SearchRequest): Promise<Se
   const values = [organizationId, vectorText(vector), limit * chunksPerHit, projectId, limit];
   const rows = await timed(
     (seconds) => parts.onNearest?.(path, seconds),
-    () => reader.read(searchNearest(path, model.id), values),
+    () => searcher.read(searchNearest(path, model.id), values),
   );
   return rows.map((row) => ({
     type: 'document',
