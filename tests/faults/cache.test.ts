@@ -10,7 +10,7 @@ import { faultProxy, type FaultProxy } from '../kit/faults/proxy.ts';
 import { type SearchNode, startSearchYard, type SearchYard } from '../kit/search-yard.ts';
 
 /** As the product has it; the rest of the tests are more patient. */
-const patience = { CACHE_TIMEOUT_MS: 50 };
+const patience = { CACHE_TIMEOUT_MS: 25 };
 let valkey: OwnValkey;
 let yard: SearchYard;
 beforeAll(async () => {
@@ -168,28 +168,40 @@ test(
   'a change that nobody was told of, because its writer died and its event was lost, is found when the answer’s time is over',
   { timeout: 60_000 },
   async () => {
-    const ttlMs = 1_500;
+    const ttlMs = 5_000;
     await using reader = await yard.another({ SEARCH_CACHE_TTL_MS: ttlMs, CACHE_TIMEOUT_MS: 2_000 });
     const { organizationId, projectId } = await yard.place();
     const q = unique('ibex');
+    await found(reader, { organizationId, q: unique('warm') });
+    let keptAt = 0;
+    let firstAnswer: string[] | undefined;
     const id = await (async () => {
       await using writer = await behindProxy();
-      writer.proxy.down();
-      // Its place is prepared first: nothing must lie between the answer that is kept and the write.
       const client = writer.node.as(owner());
+      writer.proxy.down();
       expect(await found(reader, { organizationId, q })).toEqual([]);
-      return (await makeDocument(client, { projectId, content: q })).id;
+      keptAt = performance.now();
+      const made = await makeDocument(client, { projectId, content: q });
+      firstAnswer = await found(reader, { organizationId, q });
+      return made.id;
     })();
-    const keptAt = performance.now();
-    const first = await found(reader, { organizationId, q });
-    await eventually(async () => expect(await found(reader, { organizationId, q })).toEqual([id]), {
-      timeoutMs: 10_000,
-    });
-    const staleMs = performance.now() - keptAt;
-    report(`RD-2 lost change: found ${Math.round(staleMs)} ms after it, of at most ${ttlMs}`);
-    expect(staleMs).toBeLessThan(ttlMs + 500);
-    // Otherwise nothing was lost, and this has shown nothing.
-    expect(first).toEqual([]);
+    // Otherwise nothing was lost, and this would show nothing.
+    expect(firstAnswer).toEqual([]);
+    let lastStaleMs = 0;
+    await eventually(
+      async () => {
+        const askedMs = performance.now() - keptAt;
+        const answer = await found(reader, { organizationId, q });
+        if (answer.length === 0) lastStaleMs = askedMs;
+        expect(answer).toEqual([id]);
+      },
+      { timeoutMs: 20_000 },
+    );
+    report(
+      `RD-2 lost change: last missed ${Math.round(lastStaleMs)} ms after the answer was kept, of at most ${ttlMs}`,
+    );
+    // Keeping it may have taken a moment longer than its caller's answer.
+    expect(lastStaleMs).toBeLessThan(ttlMs + 500);
   },
 );
 
@@ -213,29 +225,36 @@ describe('200 callers of one search on two nodes make at most two', () => {
   };
 
   test.each(Object.entries(ways))('%s', { timeout: 60_000 }, async (name, spoil) => {
-    await using one = await behindProxy();
-    await using two = await behindProxy();
-    const { organizationId, projectId } = await yard.place();
+    // A server that is well is well however busy the machine is.
+    const env = /away|slow|mute/.test(name) ? {} : { CACHE_TIMEOUT_MS: 2_000 };
+    await using one = await behindProxy(env);
+    await using two = await behindProxy(env);
+    const { organizationId } = await yard.place();
     const q = unique('ibex');
-    await makeDocument(owner().client, { projectId, content: q });
-    const input = { organizationId, q, mode: 'hybrid' };
+    const input = { organizationId, q, mode: 'semantic' };
     const { authorization } = owner();
     const ask = ({ node }: { node: SearchNode }) => call(node.url, 'search.query', { input, authorization });
-    // Both nodes know the caller, so that all are there while the first search is under way.
     for (const at of [one, two]) await call(at.node.url, 'users.me', { input: {}, authorization });
     if (!name.includes('before anything')) await ask(one);
+    const countedCalls = async (): Promise<number> => {
+      const all = await Promise.all([one, two].map(({ node }) => node.counts()));
+      return all.flatMap((counts) => Object.values(counts)).reduce((sum, count) => sum + count, 0);
+    };
+    const [before, countedBefore] = [yard.loads(q), await countedCalls()];
     await spoil([one.proxy, two.proxy], organizationId);
-    const before = yard.loads(q);
-    yard.model.delayMs = 1_500;
-    try {
-      const answers = await Promise.all(Array.from({ length: 200 }, (_, n) => ask(n % 2 === 0 ? one : two)));
-      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-      // Only the time it took is a caller's own.
-      expect(new Set(answers.map(({ text }) => text.replace(/"tookMs":[\d.]+/, ''))).size).toBe(1);
-      expect(answers[0]?.data).toMatchObject({ hits: [{ title: expect.any(String) }], engine: 'postgres+pgvector' });
-    } finally {
-      yard.model.delayMs = 0;
-    }
+    const { promise: all, resolve: allAreThere } = Promise.withResolvers<void>();
+    yard.model.until = all;
+    const asking = Array.from({ length: 200 }, (_, n) => ask(n % 2 === 0 ? one : two));
+    // The search takes until all have asked; longer than eight seconds nobody waits for a model.
+    await eventually(async () => expect((await countedCalls()) - countedBefore).toBe(200), {
+      timeoutMs: 7_000,
+      everyMs: 50,
+    }).finally(allAreThere);
+    const answers = await Promise.all(asking);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    // Only the time it took is a caller's own.
+    expect(new Set(answers.map(({ text }) => text.replace(/"tookMs":[\d.]+/, ''))).size).toBe(1);
+    expect(answers[0]?.data).toMatchObject({ engine: 'pgvector' });
     const loads = yard.loads(q) - before;
     report(`RD-2 stampede ${name}: ${loads} searches for 200 callers`);
     expect(loads).toBeGreaterThan(0);
@@ -264,7 +283,12 @@ describe('the slowest of a hundred calls takes at most twice as long as without 
     yard.model.delayMs = 20;
     try {
       for (let round = -10; round < rounds; round++) {
-        if (round === 5) spoil(place.proxy);
+        // Twice, so that more than one call in a hundred meets a server that has just failed.
+        if (round === 5 || round === 50) spoil(place.proxy);
+        if (round === 45) {
+          place.proxy.mend();
+          await usedAgain(place.node, organizationId);
+        }
         for (const [kind, node] of [['bare', bare] as const, ['cached', place.node] as const]) {
           // Every search is new to everybody; the first rounds warm both nodes up.
           const search = () =>
@@ -289,11 +313,23 @@ describe('the slowest of a hundred calls takes at most twice as long as without 
       report(
         `RD-2 p99 of ${within.length} ${what} with the server ${name}: ${high.toFixed(1)} ms, without a cache ${low.toFixed(1)} ms, ratio ${(high / low).toFixed(2)}; p50 ${percentile(within, 0.5).toFixed(1)} and ${percentile(without, 0.5).toFixed(1)} ms`,
       );
-      // Of a call that takes a few milliseconds, the doubling is less than what a busy machine adds by itself.
+      // The wait of 25 ms, and as much as a busy machine adds to it, may be more than the call itself takes.
       expect(high, what).toBeLessThanOrEqual(Math.max(2 * low, low + 50));
     }
   });
 });
+
+/** Resolves when a node asks the cache server again. */
+async function usedAgain(node: SearchNode, organizationId: string): Promise<void> {
+  await eventually(
+    async () => {
+      const before = (await node.counts())['redis miss'] ?? 0;
+      await found(node, { organizationId, q: unique('ibex') });
+      expect((await node.counts())['redis miss'] ?? 0).toBeGreaterThan(before);
+    },
+    { timeoutMs: 20_000, everyMs: 100 },
+  );
+}
 
 /** The value that this part of all values does not exceed. */
 function percentile(values: readonly number[], part: number): number {

@@ -26,8 +26,8 @@ export interface SearchYard extends AsyncDisposable {
   readonly actors: Actors;
   /** The API that everybody signed in at. */
   readonly node: SearchNode;
-  /** The model: whether it answers, how many milliseconds that takes, and each text it was asked about. */
-  readonly model: { up: boolean; delayMs: number; readonly asked: string[] };
+  /** The model: whether it answers, how many milliseconds that takes, until when it waits, and each text it was asked about. */
+  readonly model: { up: boolean; delayMs: number; until: Promise<void>; readonly asked: string[] };
   /** How often the model was asked about a text: once per search that was found anew. */
   loads(q: string): number;
   /** Another node on the same database. */
@@ -40,12 +40,13 @@ export interface SearchYard extends AsyncDisposable {
 export async function startSearchYard(env: Partial<ApiEnv> = {}): Promise<SearchYard> {
   await using stack = new AsyncDisposableStack();
   const words = fakeEmbedder(modelName);
-  const model = { up: true, delayMs: 0, asked: new Array<string>() };
+  const model = { up: true, delayMs: 0, until: Promise.resolve(), asked: new Array<string>() };
   const stub = stack.use(
     await stubServer(async (request) => {
       const { input } = request.json<{ input: string[] }>();
       model.asked.push(...input);
       if (!model.up) return { status: 503, body: { error: 'down' } };
+      await model.until;
       if (model.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, model.delayMs));
       const vectors = await words.embed(input);
       return {
