@@ -52,7 +52,7 @@ async function novax({ redisUrl }: Servers): Promise<Spent> {
   const worker = await connectJobWorker(options);
   const organizations = Array.from({ length: 20 }, () => randomUUID());
   const events = Array.from({ length: count }, (_, n) => anEvent(organizations[n % organizations.length] ?? ''));
-  const consumer = fanOutConsumer({ queue, indexed: true, log, park: async () => undefined });
+  const consumer = fanOutConsumer({ queue, indexed: true, cache: null, log, park: async () => undefined });
   const finish = counter();
   let held: string[] = [];
   const handle = async ({ id }: { readonly id: string }): Promise<void> => {

@@ -1,10 +1,10 @@
 /** What slow, frozen and poisonous handlers cost: never an effect twice, never a message lost, never a neighbour's turn. */
-import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../kit/eventually.ts';
 import { startLine, type Line } from '../kit/faults/line.ts';
 import type { TestProcess } from '../kit/faults/processes.ts';
 import type { Poison } from '../kit/faults/witness.ts';
+import { freePort } from '../kit/free-port.ts';
 
 let line: Line;
 let workers: AsyncDisposable;
@@ -126,15 +126,6 @@ test('metrics tell how many dead letters wait and how far each consumer is behin
       expect(text).toMatch(new RegExp(`^novax_consumer_lag\\{consumer="${consumer}"\\} 0$`, 'm'));
   }, slow);
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  // A TCP server's address is an object.
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** A process that is started again whenever it dies, as a supervisor would. */
 function keptAlive(start: () => Promise<TestProcess>): AsyncDisposable & { starts(): number } {

@@ -62,6 +62,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     CORS_ORIGINS: [],
     TRUST_PROXY: 0,
     FILES_RELOAD_MS: 100,
+    SEARCH_CACHE_TTL_MS: 120_000,
     RATE_LIMITS: {
       read: 1_000_000,
       write: 1_000_000,
@@ -108,13 +109,16 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
 }
 
 function sharedSettings(namespace: string, options: TestApiOptions) {
-  const { queueRedisUrl, natsUrl } = servers();
+  const { queueRedisUrl, cacheRedisUrl, natsUrl } = servers();
   return {
     HOST: '127.0.0.1',
     METRICS_PORT: 0,
     AUDIT_SIGNING_KEY: randomBytes(32).toString('base64'),
     LOG_LEVEL: 'silent',
     QUEUE_REDIS_URL: queueRedisUrl,
+    CACHE_REDIS_URL: cacheRedisUrl,
+    // A busy machine must not pass for a slow server.
+    CACHE_TIMEOUT_MS: 2_000,
     NATS_URL: natsUrl,
     NATS_NAMESPACE: namespace,
     EMBEDDING_PROVIDER: options.embedder === undefined ? 'local' : 'openai',

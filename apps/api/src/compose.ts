@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import { createAnchorStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
+import { connectCache, type KeptCache } from '@novax/adapters/cache';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { createIdentityProviders } from '@novax/adapters/identity-providers';
 import { createOutbound } from '@novax/adapters/outbound';
@@ -16,6 +17,7 @@ import { createPersonKeys } from '@novax/db/person-keys';
 import { assertBoundByPolicies } from '@novax/db/powerless';
 import { openReadLane } from '@novax/db/read-lane';
 import { openDatabase } from '@novax/db/tx';
+import { createAnswers } from '@novax/domain/answers';
 import type { EventBus } from '@novax/domain/ports';
 import { wakeMailSubject, wakeSubject } from '@novax/contracts/events/envelope';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
@@ -50,7 +52,7 @@ export interface RunningApi {
   reload(): Promise<void>;
 }
 
-/** Starts the API. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
+/** Starts the API. Refuses, with the reason, a database role that policies do not bind, a queue server that may evict and a cache server that may not. */
 export async function startApi(
   env: ApiEnv,
   parts: { readonly lifecycle: Lifecycle; readonly log: Logger },
@@ -136,6 +138,9 @@ export async function startApi(
       ? null
       : meiliSearchEngine({ url: env.MEILI_URL, apiKey: env.MEILI_MASTER_KEY ?? '', log });
 
+  const cache = await keptCache(env, lifecycle, log);
+  const answers = cache && createAnswers(cache, (tier, result) => metrics.cacheRequests.inc({ tier, result }));
+
   const chain = createChain({
     procedures: procedureTable(handlers),
     authenticate: createAuthenticate({ tokens, live, apiKeys: createApiKeys({ db, lane, log }) }),
@@ -149,6 +154,8 @@ export async function startApi(
       keyring,
       metrics,
       searchEngine,
+      answers,
+      searchKeepMs: env.SEARCH_CACHE_TTL_MS,
       personKeys,
       signer: createSigner(env.AUDIT_SIGNING_KEY),
       anchors: createAnchorStore(env),
@@ -159,9 +166,11 @@ export async function startApi(
     limits: env.RATE_LIMITS,
     metrics,
     log,
-    onCommit: () => {
+    async onCommit(organizationId) {
       bus()?.hint(wakeSubject);
       bus()?.hint(wakeMailSubject);
+      // Whoever wrote sees it in what they ask next, on any node; everybody else when the event comes, at the latest.
+      if (organizationId !== null) await answers?.changed(organizationId);
     },
     checkOutput: env.CHECK_OUTPUT,
   });
@@ -171,6 +180,7 @@ export async function startApi(
     await readyLine('postgres', () => db.ping()),
     // Sessions and limits fall back to PostgreSQL or pass; searches by meaning say so. Neither makes the API unready.
     { ...(await readyLine('redis', () => redis.ping())), ok: true },
+    ...(cache === null ? [] : [{ ...(await readyLine('cache', () => cache.ping())), ok: true }]),
     { name: 'nats', ok: true, detail: bus() === undefined ? 'not connected; events wait in the outbox' : 'connected' },
   ];
   const pair = await readTlsPair(env);
@@ -215,6 +225,13 @@ function watchKeys(env: ApiEnv, tokens: Tokens, log: Logger): readonly WatchedFi
       log,
     }),
   ];
+}
+
+/** The cache server, when one is named; it may be away. */
+async function keptCache(env: ApiEnv, lifecycle: Lifecycle, log: Logger): Promise<KeptCache | null> {
+  const { CACHE_REDIS_URL: url, CACHE_TIMEOUT_MS: answerMs } = env;
+  if (url === undefined) return null;
+  return lifecycle.add('cache', await connectCache({ url, name: 'novax-api', answerMs, log }), (it) => it.close());
 }
 
 /** Connects to NATS in the background: the API only sends hints, so it serves without. */

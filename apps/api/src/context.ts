@@ -3,6 +3,7 @@ import type { contract } from '@novax/contracts/api/contract';
 import type { HandlersOf } from '@novax/contracts/procedure';
 import type { PersonKeys } from '@novax/db/person-keys';
 import type { Database, TenantTx } from '@novax/db/tx';
+import type { Answers } from '@novax/domain/answers';
 import type { BlobStore, Embedder, IdentityProviders, SearchEngine } from '@novax/domain/ports';
 import type { Reader } from '@novax/domain/reader';
 import type { Keyring } from '@novax/runtime/keyring';
@@ -25,6 +26,10 @@ export interface Services {
   readonly metrics: Metrics;
   /** Null where none is configured; the database answers then. */
   readonly searchEngine: SearchEngine | null;
+  /** Null where no cache server is named; everything is found anew then. */
+  readonly answers: Answers | null;
+  /** Longest a search's answer is kept, milliseconds. */
+  readonly searchKeepMs: number;
   /** Opens what is personal in the audit trail. */
   readonly personKeys: PersonKeys;
   /** Checks the seals of the audit trail. */
@@ -48,6 +53,8 @@ export interface OpenContext {
   readonly caller: Caller | null;
   /** A lane under the caller's scope; nobody's when there is no caller. */
   readonly reader: Reader;
+  /** The same, for what may take as long as a search. */
+  readonly searcher: Reader;
 }
 
 export type Handlers = HandlersOf<typeof contract, { write: WriteContext; read: ReadContext; none: OpenContext }>;

@@ -32,6 +32,12 @@ const schema = z.object({
   DATABASE_URL: z.url(),
   DATABASE_POOL_MAX: z.coerce.number().int().min(1).max(100).default(8),
   QUEUE_REDIS_URL: z.url(),
+  /** The server that keeps answers; without one they are found anew each time. */
+  CACHE_REDIS_URL: z.url().optional(),
+  /** Longest wait for that server, milliseconds; one that takes longer is left alone for a while. */
+  CACHE_TIMEOUT_MS: z.coerce.number().int().min(1).default(25),
+  /** How long the answer of a search may be kept, milliseconds; a change ends it at once, and this is for the change that nobody hears of. */
+  SEARCH_CACHE_TTL_MS: z.coerce.number().int().min(100).default(120_000),
   NATS_URL: z.url(),
   /** First part of every subject and stream, for several installations on one NATS; none when absent. */
   NATS_NAMESPACE: z

@@ -41,14 +41,14 @@ export interface ChainOptions {
   readonly authenticate: Authenticate;
   readonly services: Services;
   readonly lane: ReadLane;
-  /** For rows whose latency is that of a search. */
+  /** For what handlers read that takes as long as a search. */
   readonly searchLane: ReadLane;
   readonly limiter: RateLimiter;
   readonly limits: Readonly<Record<string, number>>;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** Called after a write committed, so that its events need not wait for the relay's next look. */
-  readonly onCommit: () => void;
+  /** Called after a write committed, with the organization it was in, before its caller is answered. Never rejects, and takes no longer than a moment. */
+  readonly onCommit: (organizationId: string | null) => Promise<void>;
   /** Parse what handlers answer; types hold it already, so production saves the time. */
   readonly checkOutput: boolean;
 }
@@ -59,8 +59,7 @@ export function createChain(options: ChainOptions): Chain {
   const limits = createLimits(options);
   const members = createKnownMembers(systemClock);
 
-  function readerFor(caller: Caller | null, row: Row): Reader {
-    const lane = row.latency === 'search' ? options.searchLane : options.lane;
+  function readerFor(caller: Caller | null, lane: ReadLane): Reader {
     const scope = { userId: caller?.userId ?? null, orgId: caller?.kind === 'apiKey' ? caller.orgId : null };
     return { userId: caller?.userId ?? '', read: (statement, values) => lane.read(scope, statement, values) };
   }
@@ -78,7 +77,7 @@ export function createChain(options: ChainOptions): Chain {
       admitKey(row, caller);
     }
     const input = parse(row, raw);
-    const reader = readerFor(caller, row);
+    const reader = readerFor(caller, options.lane);
     // Reads that every member may make need no look at the role: the policies show members their rows and nobody else's.
     const gated = row.tx === 'write' || isGated(row);
     const orgId = gated ? await gate(row, input, reader) : namedOrganization(row, input);
@@ -91,8 +90,9 @@ export function createChain(options: ChainOptions): Chain {
     if (gated && caller !== null && orgId !== null) members.add(caller.userId, orgId);
     if (row.tx === 'read') return call<ReadContext>(procedure, { reader, services }, input);
     if (row.tx === 'none') {
-      const answer = await call<OpenContext>(procedure, { services, request, caller, reader }, input);
-      if (row.kind === 'mutation') options.onCommit();
+      const searcher = readerFor(caller, options.searchLane);
+      const answer = await call<OpenContext>(procedure, { services, request, caller, reader, searcher }, input);
+      if (row.kind === 'mutation') await options.onCommit(orgId);
       return answer;
     }
     if (orgId === null) throw new Error(`a write must be in an organization: ${procedure.path}`);
@@ -103,7 +103,7 @@ export function createChain(options: ChainOptions): Chain {
     const answer = await services.db.tenant({ orgId, actor, call: request.call }, (tx) =>
       call<WriteContext>(procedure, { tx, services }, input),
     );
-    options.onCommit();
+    await options.onCommit(orgId);
     return answer;
   }
 

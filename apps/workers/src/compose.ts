@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createAnchorStore, createFileStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
+import { connectCache } from '@novax/adapters/cache';
 import { createMailer } from '@novax/adapters/mailer';
 import { createEmbedder } from '@novax/adapters/embedder';
 import { connectJobWorker } from '@novax/adapters/job-worker';
@@ -32,7 +33,7 @@ import { startWatchdog } from './watchdog.ts';
 
 const reportEveryMs = 5_000;
 
-/** Starts the roles the settings name. Refuses, with the reason, a database role that policies do not bind and a queue server that may evict. */
+/** Starts the roles the settings name. Refuses, with the reason, a database role that policies do not bind, a queue server that may evict and a cache server that may not. */
 export async function startWorkers(
   env: WorkersEnv,
   parts: { readonly lifecycle: Lifecycle; readonly log: Logger },
@@ -151,9 +152,15 @@ export async function startWorkers(
     lifecycle.add('view report', report, clearInterval);
   }
   if (has('fan-out')) {
+    const { CACHE_REDIS_URL: url, CACHE_TIMEOUT_MS: answerMs } = env;
+    const cache =
+      url === undefined
+        ? null
+        : lifecycle.add('cache', await connectCache({ url, name: 'novax-workers', answerMs, log }), (it) => it.close());
     const consumer = fanOutConsumer({
       queue,
       indexed: searchEngine !== null,
+      cache,
       log,
       park: (event) =>
         keepDeadLetter(db, {

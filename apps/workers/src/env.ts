@@ -13,6 +13,10 @@ const schema = z.object({
   DATABASE_WORKER_URL: z.url(),
   DATABASE_POOL_MAX: z.coerce.number().int().min(1).max(100).default(6),
   QUEUE_REDIS_URL: z.url(),
+  /** The server that keeps the API's answers, to be told of changes. */
+  CACHE_REDIS_URL: z.url().optional(),
+  /** Longest wait for that server, milliseconds; one that takes longer is left alone for a while. */
+  CACHE_TIMEOUT_MS: z.coerce.number().int().min(1).default(25),
   /** First part of every job key, for several installations on one server; the product's name when absent. */
   QUEUE_PREFIX: z
     .string()

@@ -27,12 +27,14 @@ export const cacheKeys = {
   signInNetworkOf: (account: string, network: string) => `signin:networks:${account}:${network}`,
   /** Hash of failed sign-ins from a network, whatever the account. TTL a day. */
   signInNetwork: (network: string) => `signin:network:${network}`,
+  /** The counter that entries of an organization carry as their generation. TTL a day. */
+  generation: (organizationId: string) => `org:${organizationId}:generation`,
   /** JSON, TTL 1800 s. */
   userProfile: (userId: string) => `user:${userId}:profile`,
   /** JSON, TTL 300 s. */
   documentPage: (scope: CacheScope, page: { projectId: string; cursor: string }) =>
     scoped(scope, `project:${page.projectId}:docs:page:${page.cursor}`),
-  /** JSON, TTL 120 s. */
+  /** JSON, TTL 120 s; 5 s of what an engine outside the database answered. */
   search: (scope: CacheScope, search: { queryHash: string; filtersHash: string }) =>
     scoped(scope, `search:${search.queryHash}:${search.filtersHash}`),
 };

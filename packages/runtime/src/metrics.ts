@@ -102,6 +102,12 @@ export function createMetrics() {
       buckets: seconds,
       registers,
     }),
+    cacheRequests: new Counter({
+      name: 'novax_cache_requests_total',
+      help: 'Answers asked for: tier redis is the cache server, which may be in error or left alone (skipped); tier process is what another caller was waiting for.',
+      labelNames: ['tier', 'result'],
+      registers,
+    }),
     viewStaleness: new Gauge({
       name: 'novax_view_staleness_seconds',
       help: 'Age of the oldest change that a materialized view does not show yet.',

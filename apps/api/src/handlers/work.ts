@@ -26,11 +26,11 @@ export const documentHandlers: Handlers['documents'] = {
 };
 
 export const searchHandlers: Handlers['search'] = {
-  async query({ services, reader }, input) {
+  async query({ services, reader, searcher }, input) {
     const started = performance.now();
-    const { embedder, searchEngine: engine, metrics } = services;
+    const { embedder, searchEngine: engine, answers, searchKeepMs: keepMs, metrics } = services;
     const onNearest = (path: string, seconds: number): void => metrics.vectorSearchDuration.observe({ path }, seconds);
-    const answer = await searchDocuments({ reader, embedder, engine, onNearest }, input);
+    const answer = await searchDocuments({ reader, searcher, embedder, engine, answers, keepMs, onNearest }, input);
     const tookMs = performance.now() - started;
     metrics.searchDuration.observe({ mode: input.mode, engine: answer.engine }, tookMs / 1000);
     return { ...answer, tookMs: Math.round(tookMs * 10) / 10 };

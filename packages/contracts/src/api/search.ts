@@ -21,6 +21,14 @@ export const searchHit = z.object({
 });
 export type SearchHit = z.output<typeof searchHit>;
 
+/** What a search found: all of its answer that is the same for everybody who may ask. */
+export const searchAnswer = z.object({
+  hits: z.array(searchHit),
+  degraded: z.boolean().describe('True when an engine was absent or down and a lesser one answered.'),
+  engine: z.string().describe('What answered, for example `postgres` or `postgres+pgvector`.'),
+});
+export type SearchAnswer = z.output<typeof searchAnswer>;
+
 export const search = {
   query: query({
     summary: 'Finds documents of one organization by words, by meaning, or by both.',
@@ -31,12 +39,7 @@ export const search = {
       projectId: idSchema.optional().describe('Optional: absent searches the whole organization.'),
       limit: z.int().min(1).max(50).default(10),
     }),
-    output: z.object({
-      hits: z.array(searchHit),
-      degraded: z.boolean().describe('True when an engine was absent or down and a lesser one answered.'),
-      engine: z.string().describe('What answered, for example `postgres` or `postgres+pgvector`.'),
-      tookMs: z.number(),
-    }),
+    output: searchAnswer.extend({ tookMs: z.number() }),
     scope: 'organization',
     needs: 'search:read',
     tx: 'none',

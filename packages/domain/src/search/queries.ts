@@ -1,5 +1,8 @@
 /** Search by words, by meaning, or both; says so when a lesser engine had to answer. */
-import type { SearchHit, SearchMode } from '@novax/contracts/api/search';
+import { createHash } from 'node:crypto';
+import { searchAnswer, type SearchAnswer, type SearchHit, type SearchMode } from '@novax/contracts/api/search';
+import { cacheKeys } from '@novax/contracts/cache-keys';
+import type { Role } from '@novax/contracts/permissions';
 import {
   countEmbeddings,
   embeddingModelByName,
@@ -10,6 +13,7 @@ import {
 } from '@novax/db/queries/search';
 import { AppError } from '@novax/runtime/errors';
 import { timed, within } from '@novax/runtime/timed';
+import type { AnswerEntry, Answers } from '../answers.ts';
 import { proseOf } from '../prose.ts';
 import { requireMembership } from '../organizations/queries.ts';
 import type { Embedder, SearchEngine } from '../ports.ts';
@@ -26,17 +30,18 @@ export interface SearchRequest {
 }
 
 export interface SearchParts {
+  /** For the membership, which is asked for at every search, also at one that is answered from the cache. */
   readonly reader: Reader;
+  /** For the searches themselves, which may take long. Of the same caller. */
+  readonly searcher: Reader;
   readonly embedder: Embedder;
   readonly engine: SearchEngine | null;
+  /** Where answers are kept; null keeps none. */
+  readonly answers: Answers | null;
+  /** Longest an answer is kept, milliseconds. */
+  readonly keepMs: number;
   /** Told how long the nearest-neighbour statement took, and by which path. */
   readonly onNearest?: (path: 'exact' | 'hnsw', seconds: number) => void;
-}
-
-export interface SearchAnswer {
-  readonly hits: SearchHit[];
-  readonly degraded: boolean;
-  readonly engine: string;
 }
 
 /** Longest a search waits for the model, milliseconds: a hybrid one has words to fall back to. */
@@ -48,9 +53,48 @@ const chunksPerHit = 5;
 /** Minus signs in a row negate one another over and over, which PostgreSQL gives up at 32 deep (`tsquery stack too small`). */
 const negations = /(?:-\s*){2,}/g;
 
-/** Finds documents of one organization. Throws NOT_FOUND for one that is not the caller's, DEPENDENCY_UNAVAILABLE when nothing could answer. */
+/** Longest an answer of an engine outside the database is kept, milliseconds: it takes in a change some time after the event that tells of it. */
+const outsideKeepMs = 5_000;
+
+/**
+ * Finds documents of one organization, or answers what was found for another member since the last change. Throws NOT_FOUND for one that is not
+ * the caller's, DEPENDENCY_UNAVAILABLE when nothing could answer.
+ */
 export async function searchDocuments(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
-  await requireMembership(parts.reader, request.organizationId);
+  const { reader, answers } = parts;
+  const role = await requireMembership(reader, request.organizationId);
+  if (answers === null) return find(parts, request);
+  return answers.through(entryOf(parts, request, role), async () => {
+    const answer = await find(parts, request);
+    // The policies showed nothing to somebody who was removed meanwhile, and that is nobody else's answer.
+    await requireMembership(reader, request.organizationId);
+    return answer;
+  });
+}
+
+/** The answer's place in the cache. The policies show every member the same rows, whether a person or an API key asks. */
+function entryOf(parts: SearchParts, request: SearchRequest, role: Role): AnswerEntry<SearchAnswer> {
+  const { engine, embedder, keepMs } = parts;
+  const { organizationId, q, mode, projectId = null, limit } = request;
+  const words = engine?.name ?? 'postgres';
+  const whole = { fulltext: words, semantic: 'pgvector', hybrid: `${words}+pgvector` }[mode];
+  const queryHash = hashOf([mode, q]);
+  const filtersHash = hashOf([projectId, limit, words, embedder.modelId]);
+  return {
+    scope: { organizationId, role },
+    key: (scope) => cacheKeys.search(scope, { queryHash, filtersHash }),
+    parse: (value) => searchAnswer.parse(value),
+    ttlMs: engine === null || mode === 'semantic' ? keepMs : Math.min(keepMs, outsideKeepMs),
+    // What a part that is down was left out of is no answer for later.
+    worthKeeping: (answer) => answer.engine === whole,
+  };
+}
+
+function hashOf(values: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(values)).digest('hex').slice(0, 32);
+}
+
+async function find(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
   if (request.mode === 'fulltext') return byWords(parts, request);
   if (request.mode === 'semantic')
     return { hits: await byMeaning(parts, request), degraded: false, engine: 'pgvector' };
@@ -79,16 +123,16 @@ export async function searchDocuments(parts: SearchParts, request: SearchRequest
 }
 
 async function byWords(parts: SearchParts, request: SearchRequest): Promise<SearchAnswer> {
-  const { reader, engine } = parts;
+  const { searcher, engine } = parts;
   if (engine !== null) {
     try {
-      return { hits: await byEngine(engine, reader, request), degraded: false, engine: engine.name };
+      return { hits: await byEngine(engine, searcher, request), degraded: false, engine: engine.name };
     } catch (thrown) {
       if (!(thrown instanceof AppError) || (thrown.code !== 'DEPENDENCY_UNAVAILABLE' && thrown.code !== 'TIMEOUT'))
         throw thrown;
     }
   }
-  const rows = await reader.read(searchFullText, [
+  const rows = await searcher.read(searchFullText, [
     request.q.replaceAll(negations, '-'),
     request.organizationId,
     request.projectId ?? '',
@@ -102,11 +146,11 @@ async function byWords(parts: SearchParts, request: SearchRequest): Promise<Sear
 }
 
 /** The engine's hits, re-checked in the database under the caller's own policies. */
-async function byEngine(engine: SearchEngine, reader: Reader, request: SearchRequest): Promise<SearchHit[]> {
+async function byEngine(engine: SearchEngine, searcher: Reader, request: SearchRequest): Promise<SearchHit[]> {
   const { organizationId, q, limit, projectId = null } = request;
   const found = await engine.query({ organizationId, q, projectId, limit });
   const rows = new Map(
-    (await reader.read(hydrateHits, [organizationId, found.map((hit) => hit.id)])).map((row) => [row.id, row]),
+    (await searcher.read(hydrateHits, [organizationId, found.map((hit) => hit.id)])).map((row) => [row.id, row]),
   );
   return found.flatMap(({ id, score, snippet }) => {
     const row = rows.get(id);
@@ -127,11 +171,11 @@ async function byEngine(engine: SearchEngine, reader: Reader, request: SearchReq
 }
 
 async function byMeaning(parts: SearchParts, request: SearchRequest): Promise<SearchHit[]> {
-  const { reader, embedder } = parts;
+  const { searcher, embedder } = parts;
   const [[vector], [model], [count]] = await Promise.all([
     within(embedMs[request.mode], embedder.embed([request.q])),
-    reader.read(embeddingModelByName, [embedder.modelId]),
-    reader.read(countEmbeddings, [request.organizationId]),
+    searcher.read(embeddingModelByName, [embedder.modelId]),
+    searcher.read(countEmbeddings, [request.organizationId]),
   ]);
   if (vector === undefined || model === undefined) return [];
   const path = Number(count?.embedding_count ?? 0) <= exactSearchMax ? 'exact' : 'hnsw';
@@ -139,7 +183,7 @@ async function byMeaning(parts: SearchParts, request: SearchRequest): Promise<Se
   const values = [organizationId, vectorText(vector), limit * chunksPerHit, projectId, limit];
   const rows = await timed(
     (seconds) => parts.onNearest?.(path, seconds),
-    () => reader.read(searchNearest(path, model.id), values),
+    () => searcher.read(searchNearest(path, model.id), values),
   );
   return rows.map((row) => ({
     type: 'document',
