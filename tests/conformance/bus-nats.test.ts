@@ -5,6 +5,7 @@ import { busNames } from '@novax/adapters/bus-config';
 import { nanos, StringCodec } from 'nats';
 import { expect, test } from 'vitest';
 import { eventually } from '../kit/eventually.ts';
+import { faultProxy } from '../kit/faults/proxy.ts';
 import { servers } from '../kit/servers.ts';
 import { type NatsSpace, testBus } from './nats-space.ts';
 import { tcpProxy } from '../kit/tcp-proxy.ts';
@@ -205,4 +206,19 @@ test('after each loss of the server consuming and publishing go on within two se
     await eventually(() => expect(seen).toContain(after.id), { timeoutMs: 2000 });
   }
   await bus.close();
+});
+
+test('an event whose acknowledgement does not come counts as refused after its time, and sent again is in the stream once', async () => {
+  await using proxy = await faultProxy(servers().natsUrl);
+  await using space = await testBus();
+  const bus = await connectBus({ url: proxy.url, log: quiet, namespace: space.namespace });
+  const event = anEvent();
+  // What the client sends arrives; what the server answers does not.
+  proxy.poison({ type: 'timeout', timeoutMs: 0 });
+  const [refused] = await bus.publish([event]);
+  expect(refused).toMatchObject({ ok: false, poison: false, error: 'no acknowledgement in time' });
+  proxy.mend();
+  expect(await space.bus.publish([event])).toMatchObject([{ ok: true, streamSeq: 1, duplicate: true }]);
+  await bus.close();
+  expect(await bus.publish([anEvent()])).toMatchObject([{ ok: false, error: 'the connection is closed' }]);
 });
