@@ -1306,10 +1306,6 @@ comment on column public.events.stream_seq is 'Sequence number that JetStream ac
 grant update (stream_seq) on public.events to novax_worker;
 grant insert (occurred_at) on public.events to novax_api;
 grant update (published_at) on public.events to novax_worker;
-CREATE INDEX idx_events_aggregate_id_id ON ONLY public.events USING btree (aggregate_id, id);
-CREATE INDEX idx_events_event_id ON ONLY public.events USING btree (event_id);
-CREATE INDEX idx_events_org_id_id ON ONLY public.events USING btree (org_id, id);
-CREATE INDEX idx_events_status_created_at ON ONLY public.events USING btree (status, created_at);
 create policy events_delete_novax_worker on public.events as permissive for delete to novax_worker
   using (true);
 create policy events_insert_novax_api on public.events as permissive for insert to novax_api
@@ -1326,7 +1322,7 @@ create policy events_update_novax_worker on public.events as permissive for upda
 -- partition public.events_dropped FOR VALUES IN ('dropped'); owner novax_owner; row security forced; grant select to novax_backup
 -- partition public.events_failed FOR VALUES IN ('failed'); owner novax_owner; row security forced; grant select to novax_backup
 -- partition public.events_pending FOR VALUES IN ('pending'); owner novax_owner; row security forced; autovacuum_vacuum_scale_factor=0; autovacuum_vacuum_threshold=1000; autovacuum_vacuum_insert_threshold=10000; autovacuum_vacuum_cost_delay=0; autovacuum_analyze_scale_factor=0; autovacuum_analyze_threshold=5000; grant select to novax_backup; CREATE UNIQUE INDEX idx_events_pending_event_id ON public.events_pending USING btree (event_id); CREATE INDEX idx_events_pending_next_attempt_at ON public.events_pending USING btree (next_attempt_at) WHERE (last_error IS NOT NULL)
--- partition public.events_published FOR VALUES IN ('published'); owner novax_owner; row security forced; partition by RANGE (created_at); grant select to novax_backup
+-- partition public.events_published FOR VALUES IN ('published'); owner novax_owner; row security forced; partition by RANGE (created_at); grant select to novax_backup; CREATE INDEX idx_events_published_aggregate_id_id ON ONLY public.events_published USING btree (aggregate_id, id); CREATE INDEX idx_events_published_created_at ON ONLY public.events_published USING btree (created_at); CREATE INDEX idx_events_published_event_id ON ONLY public.events_published USING btree (event_id); CREATE INDEX idx_events_published_org_id_id ON ONLY public.events_published USING btree (org_id, id)
 --   partition public.events_published_default DEFAULT; owner novax_owner; row security forced; grant select to novax_backup
 --   monthly partitions public.events_published_YYYY_MM, at least 4; owner novax_owner; row security forced; grant select to novax_backup
 

@@ -83,7 +83,7 @@ export const pendingState = statement<{
           (select count(*) from events where status = 'pending' and last_error is not null) as refused,
           (select count(*) from events where status = 'failed') as failed,
           (select count(*) from dead_letters where status = 'pending') as dead,
-          coalesce(extract(epoch from now() - (select min(created_at) from events where status = 'pending')), 0)::float8 as lag_seconds`,
+          coalesce(extract(epoch from now() - (select created_at from events where status = 'pending' order by id limit 1)), 0)::float8 as lag_seconds`,
 );
 
 /** Notes which stream the outbox publishes into, when none is noted. Values: stream, identity. */
