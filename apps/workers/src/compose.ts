@@ -14,6 +14,7 @@ import { assertBoundByPolicies } from '@novax/db/powerless';
 import { ensureEmbeddingModel, keepDeadLetter, viewStaleness } from '@novax/db/queries/upkeep';
 import { openDatabase } from '@novax/db/tx';
 import { recordErasures } from '@novax/domain/users/erase';
+import { closeServer } from '@novax/runtime/close-server';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
@@ -207,6 +208,8 @@ export async function startWorkers(
   const server = createMetricsServer({ metrics, ready, page });
   server.listen(env.METRICS_PORT, env.HOST);
   await once(server, 'listening');
-  lifecycle.add('metrics', server, (it) => new Promise<void>((resolve) => it.close(() => resolve())));
-  log.info({ roles: env.WORKER_ROLES, metricsPort: env.METRICS_PORT }, 'working');
+  lifecycle.add('metrics', server, (it) => closeServer(it, env.SHUTDOWN_DEADLINE_MS / 10));
+  const address = server.address();
+  const metricsPort = typeof address === 'object' && address !== null ? address.port : env.METRICS_PORT;
+  log.info({ roles: env.WORKER_ROLES, metricsPort }, 'working');
 }
