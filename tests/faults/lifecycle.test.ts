@@ -1,7 +1,7 @@
 /** How processes begin and end: nothing is refused, cut off or left half done, however a stop signal comes. */
 import { once } from 'node:events';
 import { Agent, request as send, type IncomingMessage } from 'node:http';
-import { connect as connectTcp } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
 import { connectJobQueue } from '@novax/adapters/queues';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stubServer } from '../conformance/stub-server.ts';
@@ -38,6 +38,27 @@ async function hungSocket(url: string, sent: string): Promise<Disposable> {
   await once(socket, 'connect');
   socket.write(sent);
   return { [Symbol.dispose]: () => socket.destroy() };
+}
+
+/** Takes connections and says nothing on them. */
+async function silentServer(onConnection: () => void): Promise<AsyncDisposable & { readonly port: number }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    onConnection();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  // A TCP server's address is an object.
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
 }
 
 /** Makes a process say on standard output that it is about to heed SIGTERM, for the first time soon after Node itself is up. */
@@ -176,6 +197,79 @@ test('a second signal ends the process at once, with 1', { timeout: 60_000 }, as
   const { how, ms } = await ending(process);
   expect(how).toBe(1);
   expect(ms).toBeLessThan(2_000);
+});
+
+test('a job that hangs at SIGTERM is put back in time, and the next worker does it', { timeout: 120_000 }, async () => {
+  let hangs = true;
+  let asked = 0;
+  await using model = await stubServer((request) => {
+    const { input } = request.json<{ input: string[] }>();
+    const hung = hangs && input.some((text) => text.includes('left hanging'));
+    if (hung) asked += 1;
+    return hung ? null : { body: { data: input.map((_, index) => ({ index, embedding: [1, 0, 0, 0] })) } };
+  });
+  await using admin = await connect(api.database.adminUrl);
+  const workers = () =>
+    startProcess({
+      script: 'apps/workers/src/main.ts',
+      env: {
+        ...api.workersEnv,
+        WORKER_ROLES: ['relay', 'fan-out', 'jobs'],
+        EMBEDDING_PROVIDER: 'openai',
+        EMBEDDING_BASE_URL: model.url,
+        EMBEDDING_MODEL: 'hanging-model',
+        SHUTDOWN_DEADLINE_MS: 4_000,
+      },
+      ready: /"working"/,
+    });
+  const { id: projectId } = await makeProject(actors.owner.client, { organizationId: actors.organizationId });
+  const { id } = await makeDocument(actors.owner.client, { projectId, content: 'This one is left hanging.' });
+  {
+    await using process = await workers();
+    await eventually(() => expect(asked).toBe(1), { timeoutMs: 30_000 });
+    process.signal('SIGTERM');
+    const { how, ms } = await ending(process);
+    expect(how).toBe(0);
+    expect(ms).toBeGreaterThan(1_900);
+    expect(ms).toBeLessThan(4_000);
+  }
+  const queue = await connectJobQueue({
+    url: servers().queueRedisUrl,
+    prefix: api.workersEnv.QUEUE_PREFIX,
+    log: quiet,
+  });
+  expect((await queue.counts()).embedding).toMatchObject({ waiting: 1, active: 0, delayed: 0, failed: 0 });
+  hangs = false;
+  await using _next = await workers();
+  // Long before anybody would think it lost.
+  await eventually(
+    async () => expect((await admin.query('select from ai_embeddings where document_id = $1', [id])).rowCount).toBe(1),
+    { timeoutMs: 10_000 },
+  );
+  await queue.close();
+});
+
+test('a mail server that hangs does not hold the workers past their deadline', { timeout: 60_000 }, async () => {
+  const asked = Promise.withResolvers<void>();
+  await using hung = await silentServer(() => asked.resolve());
+  await using process = await startProcess({
+    script: 'apps/workers/src/main.ts',
+    env: {
+      ...api.workersEnv,
+      WORKER_ROLES: ['mail'],
+      SMTP_URL: `smtp://127.0.0.1:${hung.port}`,
+      MAIL_FROM: 'novax@example.com',
+      APP_URL: 'http://app.example.com',
+      SHUTDOWN_DEADLINE_MS: 4_000,
+    },
+    ready: /"working"/,
+  });
+  // The actors' addresses wait to be confirmed.
+  await asked.promise;
+  process.signal('SIGTERM');
+  const { how, ms } = await ending(process);
+  expect(how).toBe(0);
+  expect(ms).toBeLessThan(3_000);
 });
 
 test('jobs in hand at SIGTERM finish, once, and none is left or stalled', { timeout: 120_000 }, async () => {

@@ -105,17 +105,17 @@ export async function startWorkers(
     const kept = { signer, anchors, eventRetentionDays };
     const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, ...kept, metrics, log };
     // All at once: a queue that waits for another one's jobs would go on taking its own.
-    const stops = lifecycle.add('jobs', new Array<() => Promise<void>>(), async (all) => {
-      await Promise.all(all.map((stop) => stop()));
+    const stops = lifecycle.add('jobs', new Array<(patienceMs: number) => Promise<void>>(), async (all) => {
+      await Promise.all(all.map((stop) => stop(env.SHUTDOWN_DEADLINE_MS / 2)));
     });
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,
         ...queueSettings(name, env.QUEUE_LIMITS),
-        async handle(job) {
+        async handle(job, signal) {
           const end = metrics.jobDuration.startTimer({ queue: name });
           try {
-            await runJob(jobParts, job);
+            await runJob(jobParts, job, signal);
           } finally {
             end();
           }
@@ -191,7 +191,7 @@ export async function startWorkers(
     if (mailer !== null && appUrl === undefined)
       throw new Error('mails hold links: name where they lead in APP_URL or PUBLIC_URL');
     const sender = { mailer, appUrl: appUrl ?? '', from: env.MAIL_FROM };
-    lifecycle.add('mail', startMail({ db, bus, log, metrics, ...sender }), (it) => it());
+    lifecycle.add('mail', startMail({ db, bus, log, metrics, ...sender }), (it) => it(env.SHUTDOWN_DEADLINE_MS / 4));
   }
   if (has('seals')) lifecycle.add('seals', startSeals({ db, bus, signer, log, metrics }), (it) => it());
 

@@ -34,8 +34,8 @@ const tidyEveryMs = 10_000;
 /** Mails that are done with are kept this long, for whoever asks what became of them. */
 const keepS = 30 * 24 * 60 * 60;
 
-/** Runs until stopped; a server that is away costs time, never a mail. The answer stops it after the mails in hand. */
-export function startMail(options: MailOptions): () => Promise<void> {
+/** Runs until stopped; a server that is away costs time, never a mail. The answer stops it after the mails in hand, or leaves them after `patienceMs` to whoever finds their lease ended. */
+export function startMail(options: MailOptions): (patienceMs: number) => Promise<void> {
   const { db, bus, mailer, log, metrics } = options;
   const stopping = new AbortController();
   let wake: () => void = () => undefined;
@@ -89,9 +89,10 @@ export function startMail(options: MailOptions): () => Promise<void> {
   }
 
   const running = run();
-  return async () => {
+  return async (patienceMs) => {
     stopping.abort();
     unsubscribe();
-    await running;
+    const done = new AbortController();
+    await Promise.race([running.finally(() => done.abort()), pause(patienceMs, done.signal)]);
   };
 }

@@ -25,6 +25,8 @@ export interface PurgeParts {
   readonly db: Database;
   /** Hears of each batch. */
   readonly purged: (table: PurgedTable | 'organizations', rows: number) => void;
+  /** Aborted: no further batch begins, and its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Purges every organization in short transactions, each with its trail and events; may stop and be repeated anywhere, and two at once are harmless. Answers the rows named in the trail. */
@@ -48,6 +50,7 @@ async function purgeOne(parts: PurgeParts, orgId: string): Promise<number> {
   let total = 0;
   for (const table of purgedTables) {
     for (let batch = 0; batch < batchesMax; batch += 1) {
+      parts.signal?.throwIfAborted();
       const rows = await purgeBatch(parts.db, context, table);
       parts.purged(table, rows);
       total += rows;
@@ -93,13 +96,16 @@ function purgeBatch(db: Database, context: TenantContext, table: PurgedTable): P
 }
 
 /** Removes from the store the files whose attachments are gone; answers how many. May stop and be repeated anywhere. */
-export async function removeOwedBlobs(parts: { readonly db: Database; readonly blobs: BlobStore }): Promise<number> {
+export async function removeOwedBlobs(
+  parts: Pick<PurgeParts, 'db' | 'signal'> & { readonly blobs: BlobStore },
+): Promise<number> {
   const { db, blobs } = parts;
   const why = 'the store holds files of every organization';
   let removed = 0;
   for (;;) {
     const owed = await db.inSystem(why, (tx) => tx.sql(owedBlobRemovals, [batchRows]));
     for (const { id, storage_key: key } of owed) {
+      parts.signal?.throwIfAborted();
       await blobs.remove(key);
       // After the removal: asked for twice is harmless, never is not.
       await db.inSystem(why, (tx) => tx.sql(markBlobRemoved, [id]));

@@ -14,12 +14,15 @@ const batchesMax = 200;
 export async function sweepExpired(parts: {
   readonly db: Database;
   readonly swept: (table: SweptTable, rows: number) => void;
+  /** Aborted: no further batch begins, and its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }): Promise<number> {
   const failures: unknown[] = [];
   let total = 0;
   for (const table of sweptTables) {
     try {
       for (let batch = 0; batch < batchesMax; batch += 1) {
+        parts.signal?.throwIfAborted();
         const rows = await sweepOnce(parts.db, table);
         parts.swept(table, rows);
         total += rows;
