@@ -49,7 +49,7 @@ export async function ownValkey(): Promise<OwnValkey> {
       const values = await Promise.all(keys.map(async (key) => [key, await redis.dumpBuffer(key)] as const));
       return async () => {
         await redis.flushall();
-        for (const [key, value] of values) if (value !== null) await redis.restore(key, 0, value);
+        for (const [key, value] of values) if (value !== null) await redis.restore(key, 0, value, 'REPLACE');
       };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
