@@ -85,6 +85,18 @@ test('a sweep that is told to stop begins no further batch', async () => {
   expect(await sweep()).toMatchObject({ idempotency_keys: 600 });
 });
 
+test('a session that nobody used goes a month after its idle end, long before it could have lasted', async () => {
+  const { rows } = await admin.query<{ id: string }>(
+    `insert into sessions (user_id, sid_hash, idle_expires_at, absolute_expires_at)
+     select $1, sha256(random()::text::bytea), now() - days * interval '1 day', now() + interval '60 days' from unnest($2::int[]) as days
+     returning id`,
+    [actors.owner.id, [31, 29]],
+  );
+  await sweep();
+  const { rows: left } = await admin.query('select id from sessions where id = any($1)', [rows.map(({ id }) => id)]);
+  expect(left).toEqual([rows[1]]);
+});
+
 test('a session that was ended a month ago goes with its tokens, one that was ended yesterday stays', async () => {
   const { rows } = await admin.query<{ id: string }>(
     `insert into sessions (user_id, sid_hash, idle_expires_at, absolute_expires_at, revoked_at, revoked_reason)
