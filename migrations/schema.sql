@@ -2229,7 +2229,7 @@ grant select (revoked_reason) on public.sessions to novax_api;
 grant select (created_at) on public.sessions to novax_api;
 grant select (created_at) on public.sessions to novax_worker;
 grant select (updated_at) on public.sessions to novax_api;
-CREATE INDEX idx_sessions_absolute_expires_at ON public.sessions USING btree (absolute_expires_at);
+CREATE INDEX idx_sessions_idle_expires_at ON public.sessions USING btree (idle_expires_at);
 CREATE INDEX idx_sessions_revoked_at ON public.sessions USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE UNIQUE INDEX idx_sessions_sid_hash ON public.sessions USING btree (sid_hash);
 CREATE INDEX idx_sessions_user_id_created_at ON public.sessions USING btree (user_id, created_at);
@@ -4445,21 +4445,6 @@ alter function private.recount_embeddings(p_org_id uuid) owner to novax_definer;
 comment on function private.recount_embeddings(p_org_id uuid) is 'Sets an organization''s count of vectors to how many there are.';
 grant execute on function private.recount_embeddings(p_org_id uuid) to novax_worker;
 
-CREATE OR REPLACE FUNCTION private.refresh_ai_views()
- RETURNS void
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  refresh materialized view concurrently private.mv_ai_document_context;
-  refresh materialized view concurrently private.mv_ai_task_intelligence;
-end
-$function$;
-alter function private.refresh_ai_views() owner to novax_definer;
-comment on function private.refresh_ai_views() is 'Refreshes both without blocking readers; works where MAINTAIN does not exist.';
-grant execute on function private.refresh_ai_views() to novax_worker;
-
 CREATE OR REPLACE FUNCTION private.refresh_view(p_view character varying, p_force boolean DEFAULT false)
  RETURNS character varying
  LANGUAGE plpgsql
@@ -5041,10 +5026,10 @@ begin
   -- Ended sessions and tokens are kept for 30 days, for whoever looks into an incident.
   case p_table
     when 'sessions' then
-      -- Their refresh tokens go with them.
+      -- Their refresh tokens go with them. The idle end is never after the absolute one.
       delete from public.sessions where id in (
         select s.id from public.sessions s
-        where s.absolute_expires_at < now() - interval '30 days' or s.revoked_at < now() - interval '30 days'
+        where s.idle_expires_at < now() - interval '30 days' or s.revoked_at < now() - interval '30 days'
         limit p_limit for update skip locked
       );
     when 'refresh_tokens' then

@@ -5,6 +5,7 @@ import { openAiEmbedder } from '@novax/adapters/embedder-openai';
 import { fakeEmbedder } from '@novax/adapters/fakes/embedder';
 import { type Embedder, vectorDims } from '@novax/domain/ports';
 import { describe, expect, test } from 'vitest';
+import { eventually } from '../kit/eventually.ts';
 import { stubServer } from './stub-server.ts';
 import { quiet } from './unique.ts';
 
@@ -122,6 +123,21 @@ describe('embedder: thread', () => {
     await hanging;
   });
 
+  test('an aborted caller hears its reason at once, what it has waiting is left out, and others go on', async () => {
+    const embedder = localEmbedder({ log: quiet, script, threads: 1, timeoutMs: 500 });
+    const stop = new AbortController();
+    const reason = new Error('no longer wanted');
+    // The first batch hangs; the second, which kills its thread, never goes.
+    const texts = ['hang', ...Array.from({ length: 15 }, () => 'x'), 'die'];
+    const aborted = expect(embedder.embed(texts, stop.signal)).rejects.toBe(reason);
+    const other = embedder.embed(['fine']);
+    stop.abort(reason);
+    await aborted;
+    expect(await other).toHaveLength(1);
+    await expect(embedder.embed(['x'], stop.signal)).rejects.toBe(reason);
+    await embedder.close();
+  });
+
   test('closing rejects what waits and what comes later', async () => {
     const embedder = localEmbedder({ log: quiet, script });
     const waiting = expect(embedder.embed(['hang'])).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
@@ -148,6 +164,20 @@ describe('embedder: server', () => {
     expect([vector?.[0], vector?.[1], vector?.[2]].map((value) => value?.toFixed(2))).toEqual(['0.60', '0.80', '0.00']);
     expect(stub.requests).toHaveLength(4);
     expect(stub.requests.every(({ headers }) => headers.authorization === 'Bearer k1')).toBe(true);
+  });
+
+  test('an aborted caller hears its reason at once, also while it waits for a busy server, and asks no more', async () => {
+    for (const answer of [null, { status: 429, headers: { 'retry-after': '3' }, body: {} }]) {
+      await using stub = await stubServer(() => (stub.requests.length === 1 ? good : answer));
+      const embedder = await openAiEmbedder({ baseUrl: stub.url, model: 'm', timeoutMs: 5000 });
+      const stop = new AbortController();
+      const reason = new Error('no longer wanted');
+      const aborted = expect(embedder.embed(['x'], stop.signal)).rejects.toBe(reason);
+      await eventually(() => expect(stub.requests).toHaveLength(2));
+      stop.abort(reason);
+      await aborted;
+      expect(stub.requests).toHaveLength(2);
+    }
   });
 
   test('250 texts go out in batches of at most 96', async () => {

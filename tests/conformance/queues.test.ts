@@ -286,24 +286,65 @@ describe.each(Object.entries(kinds))('job queue: %s', (_, make) => {
     expect(seen.filter((id) => id.startsWith('w'))).toEqual(line(whale, 'w', 20).map(({ id }) => id));
   });
 
-  test('a try that takes longer than it may has failed, and another is made', async () => {
+  test('a try that takes longer than it may has failed and is told to stop, and another is made', async () => {
     await using at = await make();
     const gate = Promise.withResolvers<void>();
     const attempts: number[] = [];
+    const reasons: unknown[] = [];
     const stop = await at.worker.run({
       queue: 'embedding',
       concurrency: 1,
       timeLimitMs: 50,
-      handle: async ({ attempt }) => {
+      handle: async ({ attempt }, signal) => {
         attempts.push(attempt);
+        signal.addEventListener('abort', () => reasons.push(signal.reason));
         if (attempt === 1) await gate.promise;
       },
       onDead: noDead,
     });
     await at.queue.add([embed()]);
     await eventually(() => expect(attempts).toEqual([1, 2]));
+    expect(reasons).toEqual([expect.objectContaining({ code: 'TIMEOUT' })]);
     gate.resolve();
     await stop();
+    // The try that was in time was told nothing.
+    expect(reasons).toHaveLength(1);
+  });
+
+  test('jobs in hand when the patience of who stops ends are told so and wait for another worker, as if never tried', async () => {
+    await using at = await make();
+    const requests = [embed(), embed()];
+    const told: unknown[] = [];
+    const begun: string[] = [];
+    const stop = await at.worker.run({
+      queue: 'embedding',
+      concurrency: 2,
+      handle: (job, signal) => {
+        begun.push(job.id);
+        // One heeds the signal, the other hangs for good.
+        return new Promise((_resolve, reject) =>
+          signal.addEventListener('abort', () => {
+            told.push(signal.reason);
+            if (job.id === requests[0]?.id) reject(new Error('given up'));
+          }),
+        );
+      },
+      onDead: noDead,
+    });
+    await at.queue.add(requests);
+    await eventually(() => expect(begun).toHaveLength(2));
+    await stop(50);
+    expect(told).toEqual([expect.any(Error), expect.any(Error)]);
+    expect((await at.queue.counts()).embedding).toEqual({ waiting: 2, active: 0, delayed: 0, failed: 0 });
+    const again: string[] = [];
+    const end = await at.worker.run({
+      queue: 'embedding',
+      concurrency: 2,
+      handle: async ({ id, attempt }) => void again.push(`${id} ${attempt}`),
+      onDead: noDead,
+    });
+    await eventually(() => expect(again.toSorted()).toEqual(requests.map(({ id }) => `${id} 1`).toSorted()));
+    await end(0);
   });
 
   test('the age of a queue is that of its oldest waiting job', async () => {

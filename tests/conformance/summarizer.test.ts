@@ -209,6 +209,17 @@ describe('summarizer: language model', () => {
     expect(stub.requests).toHaveLength(2);
   });
 
+  test('an aborted caller hears its reason, and the model is not asked again', async () => {
+    const stop = new AbortController();
+    await using stub = await stubServer(() => {
+      stop.abort(new Error('no longer wanted'));
+      return chat('I would rather not.');
+    });
+    const summarizer = openAiSummarizer({ baseUrl: stub.url, model: 'm', timeoutMs: 2000 });
+    await expect(summarizer.summarize(request, stop.signal)).rejects.toThrow('no longer wanted');
+    expect(stub.requests).toHaveLength(1);
+  });
+
   test.each([
     ['a wrong shape twice', chat({ ...goodAnswer, confidence: 7 })],
     ['no choices', { body: { choices: [] } }],

@@ -91,7 +91,7 @@ test('a relay whose connection the server ends takes its work up again', { timeo
 });
 
 test(
-  'a job for a text that changes while it works writes nothing; the change has a job of its own',
+  'a job for a text that changes while it works, or that is told to stop, writes nothing; the change has a job of its own',
   { timeout: 60_000 },
   async () => {
     const { client } = flow.actors.member;
@@ -125,6 +125,18 @@ test(
         },
       };
       expect(await summarizeDocument({ ...work, summarizer }, job)).toBe('superseded');
+      // As a try whose time is over: what the model says then is nobody's any more.
+      const stop = new AbortController();
+      const late: Embedder = {
+        ...work.embedder,
+        embed: async (texts) => {
+          stop.abort(new Error('told to stop'));
+          return work.embedder.embed(texts);
+        },
+      };
+      await expect(embedDocument({ ...work, embedder: late, signal: stop.signal }, job)).rejects.toThrow(
+        'told to stop',
+      );
       const now = await flow.effects(id);
       expect(now.embeddings).toEqual([]);
       expect(now.document.ai_summary).toBeNull();

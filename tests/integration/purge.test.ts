@@ -235,6 +235,23 @@ test('a deleted remark stays while an answer to it does, and goes after it', asy
   expect([await exists('comments', parent), await exists('comments', answer)]).toEqual([false, false]);
 });
 
+test('a purge that is told to stop begins no further batch; the next one goes on', async () => {
+  for (let n = 0; n < 2; n += 1) await deletedAgo('documents', await document(), 31);
+  const stop = new AbortController();
+  const purged: number[] = [];
+  const stopped = purgeDeleted({
+    db,
+    signal: stop.signal,
+    purged: (_table, rows) => {
+      purged.push(rows);
+      stop.abort(new Error('told to stop'));
+    },
+  });
+  await expect(stopped).rejects.toThrow('told to stop');
+  expect(purged).toHaveLength(1);
+  await purge();
+});
+
 test('files follow their rows, also those that went with a document; a store that fails is asked again', async () => {
   const blobs = fakeBlobStore();
   // What earlier tests owe.
@@ -255,7 +272,16 @@ test('files follow their rows, also those that went with a document; a store tha
   await expect(
     removeOwedBlobs({ db, blobs: { ...blobs, remove: () => Promise.reject(new Error('the store is away')) } }),
   ).rejects.toThrow('away');
-  expect(await removeOwedBlobs({ db, blobs })).toBe(3);
+  const stop = new AbortController();
+  const once = {
+    ...blobs,
+    remove: async (key: string) => {
+      await blobs.remove(key);
+      stop.abort(new Error('told to stop'));
+    },
+  };
+  await expect(removeOwedBlobs({ db, blobs: once, signal: stop.signal })).rejects.toThrow('told to stop');
+  expect(await removeOwedBlobs({ db, blobs })).toBe(2);
   for (const [file, key] of keys) expect(await blobs.exists(key), key).toBe(file === kept);
   expect([...files, alone]).toHaveLength(3);
   expect(await removeOwedBlobs({ db, blobs })).toBe(0);

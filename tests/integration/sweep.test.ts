@@ -67,6 +67,36 @@ test.each(sweptTables)('of %s goes what expired, more than a batch of it, and no
   expect(Object.values(await sweep()).every((rows) => rows === 0)).toBe(true);
 });
 
+test('a sweep that is told to stop begins no further batch', async () => {
+  await admin.query(inserts.idempotency_keys, [1_100, actors.owner.id, -1]);
+  const stop = new AbortController();
+  const swept: number[] = [];
+  const stopped = sweepExpired({
+    db,
+    signal: stop.signal,
+    swept: (table, rows) => {
+      if (table !== 'idempotency_keys') return;
+      swept.push(rows);
+      stop.abort(new Error('told to stop'));
+    },
+  });
+  await expect(stopped).rejects.toThrow('told to stop');
+  expect(swept).toEqual([500]);
+  expect(await sweep()).toMatchObject({ idempotency_keys: 600 });
+});
+
+test('a session that nobody used goes a month after its idle end, long before it could have lasted', async () => {
+  const { rows } = await admin.query<{ id: string }>(
+    `insert into sessions (user_id, sid_hash, idle_expires_at, absolute_expires_at)
+     select $1, sha256(random()::text::bytea), now() - days * interval '1 day', now() + interval '60 days' from unnest($2::int[]) as days
+     returning id`,
+    [actors.owner.id, [31, 29]],
+  );
+  await sweep();
+  const { rows: left } = await admin.query('select id from sessions where id = any($1)', [rows.map(({ id }) => id)]);
+  expect(left).toEqual([rows[1]]);
+});
+
 test('a session that was ended a month ago goes with its tokens, one that was ended yesterday stays', async () => {
   const { rows } = await admin.query<{ id: string }>(
     `insert into sessions (user_id, sid_hash, idle_expires_at, absolute_expires_at, revoked_at, revoked_reason)

@@ -25,8 +25,10 @@ export interface OidcStub extends AsyncDisposable {
   readonly publicKey: Readonly<Record<string, unknown>>;
 }
 
-/** Starts it on loopback; `client` is one for all realms. */
-export async function startOidcStub(): Promise<OidcStub> {
+/** Starts it on loopback; `client` is one for all realms. A realm's discovery document is sent when `beforeDiscovery` resolves. */
+export async function startOidcStub(
+  options: { readonly beforeDiscovery?: (realm: string) => Promise<void> } = {},
+): Promise<OidcStub> {
   const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
   // One key object signs by any of the RSA algorithms.
   const key = KeyObject.from(privateKey);
@@ -36,10 +38,13 @@ export async function startOidcStub(): Promise<OidcStub> {
   const exchanges: URLSearchParams[] = [];
   let token: string | StubAnswer = '';
 
-  const server = await stubServer((request) => {
+  const server = await stubServer(async (request) => {
     const [, id = '', ...rest] = request.path.split('/');
     const path = rest.join('/');
-    if (path === '.well-known/openid-configuration') return discoveryOf(id);
+    if (path === '.well-known/openid-configuration') {
+      await options.beforeDiscovery?.(id);
+      return discoveryOf(id);
+    }
     if (path === 'jwks') return { body: { keys: [jwk] } };
     return path === 'token' ? exchange(request) : { status: 404 };
   });

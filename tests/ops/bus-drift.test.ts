@@ -37,8 +37,8 @@ afterEach(async () => {
 });
 
 /** What the doctor says about streams and consumers, apart from how many messages they hold. */
-async function findings(flag = ''): Promise<Finding[]> {
-  const env = { ...addressesOf(db), NATS_URL: servers().natsUrl, NATS_NAMESPACE: namespace };
+async function findings(flag = '', settings: Readonly<Record<string, string>> = {}): Promise<Finding[]> {
+  const env = { ...settings, ...addressesOf(db), NATS_URL: servers().natsUrl, NATS_NAMESPACE: namespace };
   const { stdout } = await novax(`doctor${flag} -o json`, env);
   // Printed by the command under test.
   const report = JSON.parse(stdout) as { findings: Finding[] };
@@ -153,6 +153,35 @@ test.each(drifts)('$what: named with its mend, and mended', { timeout: 30_000 },
   expect(state.messages).toBe(found.source.includes('exist') && name() === `stream ${names.events}` ? 0 : 3);
   expect(bus).toBeDefined();
 });
+
+test(
+  'an installation with timings of its own is compared with those, and mended to them',
+  { timeout: 30_000 },
+  async () => {
+    const settings = { EVENT_DEDUPE_WINDOW_MS: '300000', EVENT_ACK_WAIT_MS: '60000', EVENT_MAX_AGE_MS: '604800000' };
+    const bus = await connectBus({
+      url: servers().natsUrl,
+      namespace,
+      log: quiet,
+      duplicateWindowMs: 300_000,
+      ackWaitMs: 60_000,
+      maxAgeMs: 604_800_000,
+    });
+    await bus.ensureStreams();
+    await bus.close();
+    await jsm.consumers.update(names.deadLetters, 'dead-letters', { ack_wait: nanos(60_000) });
+    await change({ ack_wait: nanos(60_000) });
+    expect((await findings('', settings)).filter(({ status }) => status !== 'ok')).toEqual([]);
+    // Without them the same server differs from the defaults.
+    expect((await findings()).find(({ name }) => name === `stream ${names.events}`)?.found).toBe(
+      'differs in max_age, duplicate_window',
+    );
+    await jsm.streams.update(names.events, { duplicate_window: nanos(1_000) });
+    expect((await findings(' --repair', settings)).filter(({ status }) => status !== 'ok')).toEqual([]);
+    const { config } = await jsm.streams.info(names.events);
+    expect(config.duplicate_window).toBe(nanos(300_000));
+  },
+);
 
 test('what no server can change is a failure that says so', { timeout: 30_000 }, async () => {
   await jsm.streams.delete(names.deadLetters);

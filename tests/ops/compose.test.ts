@@ -34,9 +34,10 @@ interface Service {
   healthcheck?: { disable: boolean };
 }
 interface ComposeFile {
-  version?: string;
-  services: Record<string, Service>;
-  networks: Record<string, { internal?: boolean } | null>;
+  'version'?: string;
+  'services': Record<string, Service>;
+  'networks': Record<string, { internal?: boolean } | null>;
+  'x-app-environment': Record<string, string | null>;
 }
 
 // The assertions below check every part that they use.
@@ -71,6 +72,24 @@ describe('the compose file', () => {
       expect(service.healthcheck).toEqual(ONE_SHOT.includes(name) ? { disable: true } : undefined);
     },
   );
+
+  test('offers every process only settings that it knows, and those that operators set', async () => {
+    const sources = { api: 'apps/api/src/env.ts', workers: 'apps/workers/src/env.ts' };
+    for (const [name, path] of Object.entries(sources)) {
+      const known = `${await read(path)}${await read('packages/adapters/src/blobs.ts')}`;
+      const own = Object.keys(file.services[name]?.environment ?? {}).filter(
+        // What both are told, of which each reads its part.
+        (setting) => !Object.hasOwn(file['x-app-environment'], setting) && setting !== 'HEALTH_URL',
+      );
+      expect(own.filter((setting) => !new RegExp(`\\b${setting}: `).test(known))).toEqual(
+        name === 'workers' ? ['DATABASE_AI_URL'] : [],
+      );
+    }
+    const offered = file.services['workers']?.environment;
+    for (const name of ['OPERATOR_TOKEN', 'QUEUE_LIMITS', 'JOB_LOCK_MS', 'EVENT_RETENTION_DAYS'])
+      // Without a value: taken from .env or the shell when it is set there, and absent otherwise.
+      expect(offered, name).toHaveProperty(name, null);
+  });
 
   test('refuses to start without its secrets, and holds none itself', async () => {
     const text = await read('docker-compose.yml');

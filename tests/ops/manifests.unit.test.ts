@@ -13,6 +13,7 @@ import type { Manifest } from '@novax/cdk8s/synth';
 import { Yaml } from 'cdk8s';
 import { describe, expect, test } from 'vitest';
 import { loadDeploymentConfig } from '../../apps/ops/src/commands/manifests.ts';
+import { queueLimitsSchema } from '../../apps/workers/src/queue-limits.ts';
 import { MUTANTS } from './manifests-mutants.ts';
 
 const small = await loadDeploymentConfig({ profile: 'small' });
@@ -70,6 +71,17 @@ const VARIANTS: readonly (readonly [string, DeploymentConfig])[] = [
         appUrl: 'https://app.example.com',
         cidrs: ['192.0.2.25/32'],
         port: 465,
+      },
+    }),
+  ],
+  [
+    'with queues of its own',
+    variant({
+      workers: {
+        ...small.workers,
+        queueLimits: { embedding: { concurrency: 2, max: 60, perMs: 60_000 } },
+        jobLockMs: 60_000,
+        queuePage: true,
       },
     }),
   ],
@@ -182,6 +194,25 @@ describe('rendering', () => {
     expect(file('nats-config', 'nats.conf')).toContain('max_file_store: 9216MB');
   });
 
+  test('tells the workers how queues run as they read it themselves, and the page’s token as a file', () => {
+    const config = VARIANTS.find(([name]) => name === 'with queues of its own')?.[1] ?? small;
+    const [plain, own] = [small, config].map((it) => {
+      const { spec } =
+        viewRendering(objectsOf(it), it).pods.find(({ owner }) => owner.metadata.name === 'workers') ?? {};
+      return new Map(spec?.containers?.[0]?.env?.map(({ name, value }) => [name, value]));
+    });
+    const names = ['QUEUE_LIMITS', 'JOB_LOCK_MS', 'OPERATOR_TOKEN_FILE'];
+    expect(names.map((name) => plain?.get(name))).toEqual([undefined, undefined, undefined]);
+    expect(queueLimitsSchema.parse(own?.get('QUEUE_LIMITS'))).toEqual({
+      embedding: { concurrency: 2, max: 60, perMs: 60_000 },
+    });
+    expect([own?.get('JOB_LOCK_MS'), own?.get('OPERATOR_TOKEN_FILE')]).toEqual([
+      '60000',
+      '/run/secrets/novax/OPERATOR_TOKEN',
+    ]);
+    expect(own?.has('OPERATOR_TOKEN')).toBe(false);
+  });
+
   test('requires exactly the Secret keys that some object mounts', () => {
     for (const [, config] of VARIANTS) {
       const text = JSON.stringify(objectsOf(config));
@@ -228,6 +259,11 @@ describe('the configuration', () => {
     ['a schedule that is none', { partitions: { schedule: 'daily', deadlineSeconds: 900 } }, 'partitions.schedule'],
     ['a namespace that DNS refuses', { namespace: 'Novax_1' }, 'namespace'],
     ['a profile that cannot be rendered', { profile: 'ha' }, 'profile: must be one of: small'],
+    [
+      'limits of a queue that is none',
+      { workers: { ...small.workers, queueLimits: { mail: {} } } },
+      'workers.queueLimits',
+    ],
     ['nothing where a section belongs', { data: undefined }, 'data'],
   ])('refuses %s', (_name, changes, path) => {
     expect(problemsOf(changed(changes)).some((problem) => problem.startsWith(path))).toBe(true);

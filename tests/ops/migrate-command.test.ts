@@ -1,8 +1,13 @@
 /** `novax migrate` against a real server. */
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { LOGIN_ROLES, withDatabase } from '@novax/db/bootstrap';
+import { dumpSchema } from '@novax/db/migrations/dump';
 import { expect, test } from 'vitest';
-import { connect, TEST_PASSWORD, testAdminUrl, testDatabase } from '../kit/database.ts';
+import { connect, MIGRATIONS_DIR, TEST_PASSWORD, testAdminUrl, testDatabase } from '../kit/database.ts';
+import { eventually } from '../kit/eventually.ts';
+import { startProcess } from '../kit/faults/processes.ts';
 import { addressesOf, novax } from './run-novax.ts';
 
 /** Addresses of a database that does not exist yet; dropped afterwards. */
@@ -77,6 +82,51 @@ test('down needs --steps, and --yes off a terminal; what it reverts, plan names 
   expect((await novax('migrate status', env)).stdout).toMatch(/pending/);
   expect((await novax('migrate up', env)).code).toBe(0);
 }, 60_000);
+
+test.each([
+  // Told to stop it rolls back and says so; killed, it leaves the rolling back to the server.
+  ['SIGTERM', 130],
+  ['SIGKILL', 'SIGKILL'],
+] as const)(
+  '%s in the middle of a file: nothing of it is applied, and the next run finishes',
+  async (signal, how) => {
+    await using db = await testDatabase({ migrated: false });
+    const env = addressesOf(db);
+    expect((await novax('migrate up --to 5', env)).code).toBe(0);
+    await using admin = await connect(db.adminUrl);
+    await admin.query('begin; lock table public.organizations in access exclusive mode');
+    {
+      await using migrate = await startProcess({
+        script: 'apps/ops/src/main.ts',
+        args: ['migrate', 'up'],
+        env: { ...env, NOVAX_DIR: '/nonexistent/novax' },
+        ready: /taken to exist/,
+      });
+      await using watcher = await connect(db.adminUrl);
+      await eventually(
+        async () => {
+          const { rows } = await watcher.query(
+            `select from pg_stat_activity where application_name = 'novax-migrate' and wait_event_type = 'Lock' and datname = current_database()`,
+          );
+          expect(rows).toHaveLength(1);
+        },
+        { timeoutMs: 20_000 },
+      );
+      const started = performance.now();
+      migrate.signal(signal);
+      expect(await migrate.ended).toBe(how);
+      expect(performance.now() - started).toBeLessThan(3_000);
+    }
+    await admin.query('rollback');
+    const { rows } = await admin.query('select version::int, dirty from public.schema_migrations');
+    expect(rows[0]).toMatchObject({ dirty: false });
+    expect(rows[0].version).toBeGreaterThanOrEqual(5);
+    expect((await novax('migrate up', env)).code).toBe(0);
+    expect((await novax('migrate status', env)).code).toBe(0);
+    expect(await dumpSchema(db.adminUrl)).toBe(await readFile(join(MIGRATIONS_DIR, 'schema.sql'), 'utf8'));
+  },
+  60_000,
+);
 
 test('status exits 1 on a dirty database, up refuses it and names force, force mends it', async () => {
   await using db = await testDatabase();

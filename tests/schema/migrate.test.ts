@@ -17,6 +17,7 @@ import { advisoryLockKey } from '@novax/db/migrations/session';
 import { type MigrationErrorCode } from '@novax/db/migrations/errors';
 import { describe, expect, test } from 'vitest';
 import { connect, testDatabase, type TestDatabase } from '../kit/database.ts';
+import { eventually } from '../kit/eventually.ts';
 
 type Files = Record<string, string>;
 
@@ -265,6 +266,88 @@ describe('failing half-way', () => {
     await admin.query('drop index idx_books_title; delete from books where id = 2');
     await forceVersion({ ...b.options, version: 2 });
     expect((await migrateUp(b.options)).map((m) => m.version)).toEqual([3]);
+  });
+});
+
+describe('told to stop', () => {
+  /** Resolves when a backend of the test's database runs this. */
+  const running = (b: Bench, query: string): Promise<void> =>
+    eventually(async () => {
+      const found = await b.ask(
+        `select count(*)::int from pg_stat_activity where datname = current_database() and state = 'active' and query like '%${query}%' and pid <> pg_backend_pid()`,
+      );
+      expect(found).toBe(1);
+    });
+
+  test('the file in hand is rolled back at once, those before it stay, and the next run goes on there', async () => {
+    await using b = await bench({
+      ...THREE,
+      '000002_titles.up.sql': 'create table public.pens (); select pg_sleep(30);',
+    });
+    const stop = new AbortController();
+    const going = migrateUp({ ...b.options, signal: stop.signal });
+    await running(b, 'pg_sleep(30)');
+    const started = performance.now();
+    stop.abort();
+    await expect(going).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(await b.ask("select to_regclass('public.pens')")).toBeNull();
+    expect(await b.ask('select (version, dirty)::text from schema_migrations')).toBe('(1,f)');
+    expect(
+      await b.ask(
+        `select count(*)::int from pg_locks where locktype = 'advisory'
+            and database = (select oid from pg_database where datname = current_database())`,
+      ),
+    ).toBe(0);
+    await b.write(THREE);
+    expect((await migrateUp(b.options)).map((m) => m.version)).toEqual([2, 3]);
+  });
+
+  test('a CONCURRENTLY file is let finish, and none begins after it', async () => {
+    await using b = await bench({
+      ...THREE,
+      '000004_pens.up.sql': 'create table public.pens ();',
+      '000004_pens.down.sql': 'drop table public.pens;',
+    });
+    await migrateUp({ ...b.options, to: 2 });
+    // It waits for every transaction that is older.
+    await using older = await connect(b.db.adminUrl);
+    await older.query('begin; insert into books values (7)');
+    const stop = new AbortController();
+    const going = migrateUp({ ...b.options, signal: stop.signal });
+    const outcome = expect(going).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+    await running(b, 'create index concurrently');
+    stop.abort();
+    await older.query('commit');
+    await outcome;
+    expect(await b.ask('select (version, dirty)::text from schema_migrations')).toBe('(3,f)');
+    expect(await b.ask("select indisvalid from pg_index where indexrelid = 'idx_books_title'::regclass")).toBe(true);
+  });
+
+  test('it waits for no lock any longer, and for no other migrator', async () => {
+    await using b = await bench(THREE);
+    await migrateUp({ ...b.options, to: 1 });
+    await using reader = await connect(b.db.adminUrl);
+    await reader.query('begin; select count(*) from books');
+    const stopped = expect.objectContaining({ name: 'AbortError' });
+    for (const until of ['paused', 'waiting'] as const) {
+      const stop = new AbortController();
+      const log = (line: string): void => {
+        if (until === 'paused' && line.includes('attempt 2')) stop.abort();
+      };
+      const lock = until === 'paused' ? { timeoutMs: 50, backoffMs: 60_000, backoffCapMs: 60_000 } : {};
+      const going = migrateUp({ ...b.options, log, lock, signal: stop.signal });
+      const outcome = expect(going).rejects.toThrow(stopped);
+      if (until === 'waiting') {
+        await running(b, 'alter table public.books');
+        stop.abort();
+      }
+      await outcome;
+    }
+    await using other = await connect(b.db.url('novax_migrator'));
+    await other.query('select pg_advisory_lock($1)', [advisoryLockKey(b.db.name)]);
+    await expect(migrateUp({ ...b.options, signal: AbortSignal.timeout(100) })).rejects.toThrow();
+    expect((await migrationStatus(b.options)).current).toBe(1);
   });
 });
 

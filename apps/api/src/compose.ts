@@ -1,6 +1,5 @@
 /** Builds the API from its settings, in order; every part registers how it ends. */
 import { once } from 'node:events';
-import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import { createAnchorStore } from '@novax/adapters/blobs';
 import { connectBus } from '@novax/adapters/bus';
@@ -20,6 +19,7 @@ import { openDatabase } from '@novax/db/tx';
 import { createAnswers } from '@novax/domain/answers';
 import type { EventBus } from '@novax/domain/ports';
 import { wakeMailSubject, wakeSubject } from '@novax/contracts/events/envelope';
+import { closeServer } from '@novax/runtime/close-server';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createKeyring } from '@novax/runtime/keyring';
@@ -198,7 +198,7 @@ export async function startApi(
   lifecycle.add('file watch', watched, (all) => all.forEach((it) => it.stop()));
   server.listen(env.PORT, env.HOST);
   await once(server, 'listening');
-  lifecycle.add('http', server, (it) => closeServer(it, env.SHUTDOWN_DEADLINE_MS / 2));
+  lifecycle.add('http', server, (it) => closeServer(it, env.SHUTDOWN_DEADLINE_MS * 0.75));
   const metricsServer = createMetricsServer({ metrics, ready });
   metricsServer.listen(env.METRICS_PORT, env.HOST);
   await once(metricsServer, 'listening');
@@ -257,14 +257,4 @@ function lateBus(env: ApiEnv, lifecycle: Lifecycle, log: Logger): () => EventBus
     await bus?.close();
   });
   return () => bus;
-}
-
-/** Stops accepting, lets calls in hand end within `patienceMs`, and closes idle connections at once. */
-async function closeServer(server: Server, patienceMs: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  // One caller who never ends a request must not use up the time that the other closers need.
-  const late = setTimeout(() => server.closeAllConnections(), patienceMs);
-  await closed;
-  clearTimeout(late);
 }

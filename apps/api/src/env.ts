@@ -98,10 +98,13 @@ const schema = z.object({
   CHECK_OUTPUT: z.stringbool().default(false),
   /** Tests only: where this process dies. */
   NOVAX_CRASH_AT: crashSchema,
-  /** How long it goes on serving after the stop signal, unready and asking callers to connect elsewhere, before it stops accepting; milliseconds. */
-  SHUTDOWN_DELAY_MS: z.coerce.number().int().min(0).max(60_000).default(0),
-  /** After that: until calls in hand must be done. */
-  SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(10_000),
+  /**
+   * How long it goes on serving after the stop signal, unready and asking callers to connect elsewhere, before it stops accepting; milliseconds.
+   * A Service or a load balancer may send calls for some five seconds more; 0 where nobody stands between.
+   */
+  SHUTDOWN_DELAY_MS: z.coerce.number().int().min(0).max(60_000).default(6_000),
+  /** After that: until all has ended, milliseconds. Calls in hand have three quarters of it. */
+  SHUTDOWN_DEADLINE_MS: z.coerce.number().int().min(100).default(12_000),
 });
 
 export type ApiEnv = z.output<typeof schema>;

@@ -1,11 +1,13 @@
 /** The API process. */
-import { armCrash } from '@novax/runtime/crash';
-import { EnvError } from '@novax/runtime/env';
-import { runProcess } from '@novax/runtime/lifecycle';
-import { createLogger } from '@novax/runtime/log';
-import { readApiEnv } from './env.ts';
+import { leaveOnSignal, runProcess } from '@novax/runtime/lifecycle';
 
+leaveOnSignal();
+// Everything else is loaded here, because that takes seconds in which a signal may come.
+const { EnvError } = await import('@novax/runtime/env');
 try {
+  const { armCrash } = await import('@novax/runtime/crash');
+  const { createLogger } = await import('@novax/runtime/log');
+  const { readApiEnv } = await import('./env.ts');
   const env = readApiEnv();
   armCrash(env.NOVAX_CRASH_AT);
   const log = createLogger({ name: 'novax-api', level: env.LOG_LEVEL });
@@ -16,7 +18,6 @@ try {
     deadlineMs: env.SHUTDOWN_DEADLINE_MS,
     delayMs: env.SHUTDOWN_DELAY_MS,
     start: async (lifecycle) => {
-      // Loaded here, because that takes seconds in which a signal may come.
       const { startApi } = await import('./compose.ts');
       ({ reload } = await startApi(env, { lifecycle, log }));
     },

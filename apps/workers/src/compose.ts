@@ -15,6 +15,7 @@ import { assertBoundByPolicies } from '@novax/db/powerless';
 import { ensureEmbeddingModel, keepDeadLetter, viewStaleness } from '@novax/db/queries/upkeep';
 import { openDatabase } from '@novax/db/tx';
 import { recordErasures } from '@novax/domain/users/erase';
+import { closeServer } from '@novax/runtime/close-server';
 import type { Lifecycle } from '@novax/runtime/lifecycle';
 import type { Logger } from '@novax/runtime/log';
 import { createMetrics, createMetricsServer } from '@novax/runtime/metrics';
@@ -105,17 +106,17 @@ export async function startWorkers(
     const kept = { signer, anchors, eventRetentionDays };
     const jobParts = { db, blobs, modelId, embedder, summarizer, searchEngine, queue, ...kept, metrics, log };
     // All at once: a queue that waits for another one's jobs would go on taking its own.
-    const stops = lifecycle.add('jobs', new Array<() => Promise<void>>(), async (all) => {
-      await Promise.all(all.map((stop) => stop()));
+    const stops = lifecycle.add('jobs', new Array<(patienceMs: number) => Promise<void>>(), async (all) => {
+      await Promise.all(all.map((stop) => stop(env.SHUTDOWN_DEADLINE_MS / 2)));
     });
     for (const name of queueNames) {
       const stop = await jobWorker.run({
         queue: name,
         ...queueSettings(name, env.QUEUE_LIMITS),
-        async handle(job) {
+        async handle(job, signal) {
           const end = metrics.jobDuration.startTimer({ queue: name });
           try {
-            await runJob(jobParts, job);
+            await runJob(jobParts, job, signal);
           } finally {
             end();
           }
@@ -197,7 +198,7 @@ export async function startWorkers(
     if (mailer !== null && appUrl === undefined)
       throw new Error('mails hold links: name where they lead in APP_URL or PUBLIC_URL');
     const sender = { mailer, appUrl: appUrl ?? '', from: env.MAIL_FROM };
-    lifecycle.add('mail', startMail({ db, bus, log, metrics, ...sender }), (it) => it());
+    lifecycle.add('mail', startMail({ db, bus, log, metrics, ...sender }), (it) => it(env.SHUTDOWN_DEADLINE_MS / 4));
   }
   if (has('seals')) lifecycle.add('seals', startSeals({ db, bus, signer, log, metrics }), (it) => it());
 
@@ -214,6 +215,8 @@ export async function startWorkers(
   const server = createMetricsServer({ metrics, ready, page });
   server.listen(env.METRICS_PORT, env.HOST);
   await once(server, 'listening');
-  lifecycle.add('metrics', server, (it) => new Promise<void>((resolve) => it.close(() => resolve())));
-  log.info({ roles: env.WORKER_ROLES, metricsPort: env.METRICS_PORT }, 'working');
+  lifecycle.add('metrics', server, (it) => closeServer(it, env.SHUTDOWN_DEADLINE_MS / 10));
+  const address = server.address();
+  const metricsPort = typeof address === 'object' && address !== null ? address.port : env.METRICS_PORT;
+  log.info({ roles: env.WORKER_ROLES, metricsPort }, 'working');
 }

@@ -6,10 +6,10 @@ import { wakeMailSubject } from '@novax/contracts/events/envelope';
 import { claimMails, tidyMails } from '@novax/db/queries/mails';
 import type { Database } from '@novax/db/tx';
 import type { EventBus, Mailer } from '@novax/domain/ports';
-import { pause } from '@novax/runtime/clock';
 import type { Logger } from '@novax/runtime/log';
 import type { Metrics } from '@novax/runtime/metrics';
 import { sendMail } from './mail/send.ts';
+import { startRounds } from './rounds.ts';
 
 export interface MailOptions {
   readonly db: Database;
@@ -34,25 +34,9 @@ const tidyEveryMs = 10_000;
 /** Mails that are done with are kept this long, for whoever asks what became of them. */
 const keepS = 30 * 24 * 60 * 60;
 
-/** Runs until stopped; a server that is away costs time, never a mail. The answer stops it after the mails in hand. */
-export function startMail(options: MailOptions): () => Promise<void> {
+/** Runs until stopped; a server that is away costs time, never a mail. The answer stops it after the mails in hand, or leaves them after `patienceMs` to whoever finds their lease ended. */
+export function startMail(options: MailOptions): (patienceMs: number) => Promise<void> {
   const { db, bus, mailer, log, metrics } = options;
-  const stopping = new AbortController();
-  let wake: () => void = () => undefined;
-  /** A hint that came while mails were in hand. */
-  let hinted = false;
-  const unsubscribe = bus.onHint(wakeMailSubject, () => {
-    hinted = true;
-    wake();
-  });
-
-  async function idle(): Promise<void> {
-    await pause(gapMs, stopping.signal);
-    const woken = new AbortController();
-    wake = () => woken.abort();
-    if (!hinted) await pause(idleMs, AbortSignal.any([woken.signal, stopping.signal]));
-    hinted = false;
-  }
 
   /** Sends what is due, a few at a time; answers how many it took. */
   async function sendDue(by: Mailer): Promise<number> {
@@ -71,27 +55,21 @@ export function startMail(options: MailOptions): () => Promise<void> {
     return mails.length;
   }
 
-  async function run(): Promise<void> {
-    let tidyAt = 0;
-    while (!stopping.signal.aborted) {
-      try {
-        const taken = mailer === null ? 0 : await sendDue(mailer);
-        if (Date.now() >= tidyAt) {
-          tidyAt = Date.now() + tidyEveryMs;
-          metrics.mailsPending.set(await tidyMails(db, keepS));
-        }
-        if (taken === 0) await idle();
-      } catch (err) {
-        log.warn({ err }, 'mails interrupted; going on');
-        await pause(500, stopping.signal);
+  let tidyAt = 0;
+  return startRounds({
+    bus,
+    subject: wakeMailSubject,
+    gapMs,
+    idleMs,
+    log,
+    what: 'mails',
+    async round() {
+      const taken = mailer === null ? 0 : await sendDue(mailer);
+      if (Date.now() >= tidyAt) {
+        tidyAt = Date.now() + tidyEveryMs;
+        metrics.mailsPending.set(await tidyMails(db, keepS));
       }
-    }
-  }
-
-  const running = run();
-  return async () => {
-    stopping.abort();
-    unsubscribe();
-    await running;
-  };
+      return taken > 0;
+    },
+  });
 }

@@ -1,11 +1,13 @@
 /** The worker process. */
-import { armCrash } from '@novax/runtime/crash';
-import { EnvError } from '@novax/runtime/env';
-import { runProcess } from '@novax/runtime/lifecycle';
-import { createLogger } from '@novax/runtime/log';
-import { readWorkersEnv } from './env.ts';
+import { leaveOnSignal, runProcess } from '@novax/runtime/lifecycle';
 
+leaveOnSignal();
+// Everything else is loaded here, because that takes seconds in which a signal may come.
+const { EnvError } = await import('@novax/runtime/env');
 try {
+  const { armCrash } = await import('@novax/runtime/crash');
+  const { createLogger } = await import('@novax/runtime/log');
+  const { readWorkersEnv } = await import('./env.ts');
   const env = readWorkersEnv();
   armCrash(env.NOVAX_CRASH_AT);
   const log = createLogger({ name: 'novax-workers', level: env.LOG_LEVEL });
@@ -13,7 +15,6 @@ try {
     log,
     deadlineMs: env.SHUTDOWN_DEADLINE_MS,
     start: async (lifecycle) => {
-      // Loaded here, because that takes seconds in which a signal may come.
       const { startWorkers } = await import('./compose.ts');
       await startWorkers(env, { lifecycle, log });
     },

@@ -1,4 +1,5 @@
 /** What a deployment may choose: one schema, every problem reported together with its path. */
+import { queueNames } from '@novax/contracts/jobs';
 import { z } from 'zod';
 import { PROFILES } from './profiles.ts';
 import { bytesOf, milliCpuOf } from './quantities.ts';
@@ -49,6 +50,15 @@ const resources = z
       if (isOver) context.addIssue({ code: 'custom', path: ['requests', name], message: 'is more than its limit' });
     }
   });
+
+/** As `QUEUE_LIMITS` of the workers takes it. */
+const queueLimit = z
+  .strictObject({
+    concurrency: z.number().int().min(1).max(100).optional(),
+    max: z.number().int().min(1).optional(),
+    perMs: z.number().int().min(1).optional(),
+  })
+  .refine(({ max, perMs }) => (max === undefined) === (perMs === undefined), 'max and perMs belong together');
 
 const dataService = z.strictObject({ storage: bytes, resources });
 const bucket = {
@@ -114,7 +124,16 @@ const schema = z
       })
       .optional(),
     api: z.strictObject({ replicas: z.number().int().min(2).max(50), resources }),
-    workers: z.strictObject({ replicas: z.number().int().min(1).max(50), resources }),
+    workers: z.strictObject({
+      replicas: z.number().int().min(1).max(50),
+      resources,
+      /** How queues run where it differs from the product's own settings. */
+      queueLimits: z.partialRecord(z.enum(queueNames), queueLimit).optional(),
+      /** Milliseconds after which a job is taken from a worker that gives no sign of life; 30 000 when absent. */
+      jobLockMs: z.number().int().min(500).optional(),
+      /** Serves the queues' page on the metrics port to who sends the key OPERATOR_TOKEN of a Secret. */
+      queuePage: z.boolean().default(false),
+    }),
     jobs: z.strictObject({ resources }),
     data: z.strictObject({
       postgres: dataService,

@@ -40,6 +40,7 @@ const table = {
     EMBEDDING_API_KEY: 'key of the embedding service (embedding.provider: openai)',
     MEILI_MASTER_KEY: 'at least 16 bytes (data.meilisearch)',
     SMTP_URL: 'smtps://<user>:<password>@<host> (mail)',
+    OPERATOR_TOKEN: 'opens the queues’ page, 24 characters or more (workers.queuePage)',
   },
 } as const;
 
@@ -67,6 +68,7 @@ export function requiredSecrets(config: DeploymentConfig): SecretKey[] {
   if (config.embedding.provider !== 'openai') absent.add('EMBEDDING_API_KEY');
   if (config.data.meilisearch === undefined) absent.add('MEILI_MASTER_KEY');
   if (config.mail === undefined) absent.add('SMTP_URL');
+  if (!config.workers.queuePage) absent.add('OPERATOR_TOKEN');
   const tls = ['tls.crt', 'tls.key'].map((key) => ({
     secret: config.ingress.tlsSecret,
     key,

@@ -4,6 +4,7 @@ import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
 import { connect, credsAuthenticator, headers, type NatsConnection } from 'nats';
 import {
+  type BusTimings,
   busNames,
   consumerConfig,
   deadLetterConsumerConfig,
@@ -20,6 +21,8 @@ export interface BusAddress {
   /** Text of a `.creds` file, for servers that ask for one. */
   readonly credentials?: string;
   readonly namespace?: string | undefined;
+  /** Where the installation's settings differ from the defaults. */
+  readonly timings?: Partial<BusTimings>;
 }
 
 /** Connects once; the caller's work ends the connection. Throws when the server cannot be reached or refuses us. */
@@ -45,20 +48,17 @@ export async function repairBus(address: BusAddress, log: Logger): Promise<void>
   await visitBus(address, async (nc) => {
     const jsm = await nc.jetstreamManager({ timeout: 2000 });
     const names = busNames(address.namespace);
-    for (const wanted of streamConfigs(names, defaultTimings)) {
+    const timings = { ...defaultTimings, ...address.timings };
+    for (const wanted of streamConfigs(names, timings)) {
       const found = await orNull(() => jsm.streams.info(wanted.name));
       // How many copies there are is the deployment's choice.
-      await repairStream(jsm, { ...wanted, num_replicas: found?.config.num_replicas ?? defaultTimings.replicas }, log);
+      await repairStream(jsm, { ...wanted, num_replicas: found?.config.num_replicas ?? timings.replicas }, log);
     }
     for (const [name, subjects] of Object.entries(durableConsumers)) {
-      const wanted = consumerConfig({ name, subjects }, names, defaultTimings);
+      const wanted = consumerConfig({ name, subjects }, names, timings);
       await repairConsumer(jsm, { stream: names.events, wanted }, log);
     }
-    await repairConsumer(
-      jsm,
-      { stream: names.deadLetters, wanted: deadLetterConsumerConfig(names, defaultTimings) },
-      log,
-    );
+    await repairConsumer(jsm, { stream: names.deadLetters, wanted: deadLetterConsumerConfig(names, timings) }, log);
   });
 }
 

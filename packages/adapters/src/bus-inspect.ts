@@ -26,8 +26,9 @@ export function inspectBus(address: BusAddress): Promise<BusInspection> {
   return visitBus(address, async (nc) => {
     const jsm = await nc.jetstreamManager({ timeout: 2000 });
     const names = busNames(address.namespace);
+    const timings = { ...defaultTimings, ...address.timings };
     const streams = await Promise.all(
-      streamConfigs(names, defaultTimings).map(async (wanted) => {
+      streamConfigs(names, timings).map(async (wanted) => {
         const info = await orNull(() => jsm.streams.info(wanted.name));
         // How many copies there are is the deployment's choice.
         const differences = info ? differing(info.config, wanted).filter((name) => name !== 'num_replicas') : [];
@@ -36,9 +37,9 @@ export function inspectBus(address: BusAddress): Promise<BusInspection> {
     );
     const consumers = await Promise.all([
       ...Object.entries(durableConsumers).map(([name, subjects]) =>
-        inspectConsumer(jsm, names.events, consumerConfig({ name, subjects }, names, defaultTimings)),
+        inspectConsumer(jsm, names.events, consumerConfig({ name, subjects }, names, timings)),
       ),
-      inspectConsumer(jsm, names.deadLetters, deadLetterConsumerConfig(names, defaultTimings)),
+      inspectConsumer(jsm, names.deadLetters, deadLetterConsumerConfig(names, timings)),
     ]);
     const events = await orNull(() => jsm.streams.info(names.events));
     const all = events === null ? [] : await jsm.consumers.list(names.events).next();

@@ -64,14 +64,30 @@ export function localEmbedder(options: LocalEmbedderOptions): Embedder {
     modelId: localModelId,
     dims: localModelDims,
     window,
-    embed(texts) {
-      if (closed) return Promise.reject(closedError());
+    async embed(texts, signal) {
+      if (closed) throw closedError();
+      signal?.throwIfAborted();
+      const mine: Waiting[] = [];
       const vectors = texts.map(
-        (text) => new Promise<Float32Array>((resolve, reject) => queue.push({ text, resolve, reject })),
+        (text) => new Promise<Float32Array>((resolve, reject) => mine.push({ text, resolve, reject })),
       );
+      queue.push(...mine);
+      // What a thread has in hand it finishes; nobody hears of it.
+      const leave = (): void => {
+        for (const waiting of mine) {
+          const at = queue.indexOf(waiting);
+          if (at !== -1) queue.splice(at, 1);
+          waiting.reject(reasonOf(signal));
+        }
+      };
+      signal?.addEventListener('abort', leave);
       // Callers of the same moment share the batch.
       queueMicrotask(pump);
-      return Promise.all(vectors);
+      try {
+        return await Promise.all(vectors);
+      } finally {
+        signal?.removeEventListener('abort', leave);
+      }
     },
     async close() {
       closed = true;
@@ -90,6 +106,11 @@ async function settle(batch: readonly Waiting[], running: Promise<readonly Float
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     for (const waiting of batch) waiting.reject(error);
   }
+}
+
+function reasonOf(signal: AbortSignal | undefined): Error {
+  const reason: unknown = signal?.reason;
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 function closedError(): AppError {

@@ -14,11 +14,11 @@ const answerSchema = z.object({ data: z.array(z.object({ index: z.int().min(0), 
 
 /** Asks the server once for the length of its vectors. Throws DEPENDENCY_UNAVAILABLE or TIMEOUT, also when its vectors cannot be stored. */
 export async function openAiEmbedder(options: OpenAiEmbedderOptions): Promise<Embedder> {
-  const raw = async (texts: readonly string[]): Promise<readonly (readonly number[])[]> => {
+  const raw = async (texts: readonly string[], signal?: AbortSignal): Promise<readonly (readonly number[])[]> => {
     // Servers refuse an empty text.
     const input = texts.map((text) => (text === '' ? ' ' : text));
     const answer = answerSchema.safeParse(
-      await postJson(options, 'embeddings', { model: options.model, input, encoding_format: 'float' }),
+      await postJson({ ...options, signal }, 'embeddings', { model: options.model, input, encoding_format: 'float' }),
     );
     if (!answer.success) throw broken(`something else than embeddings: ${answer.error.message}`);
     const vectors = answer.data.data.toSorted((a, b) => a.index - b.index);
@@ -35,10 +35,10 @@ export async function openAiEmbedder(options: OpenAiEmbedderOptions): Promise<Em
     dims,
     // Models behind this protocol take thousands of tokens; a page of text is a good unit of meaning.
     window: { chars: 2_000, piecesMax: 64 },
-    async embed(texts) {
+    async embed(texts, signal) {
       const vectors: Float32Array[] = [];
       for (let from = 0; from < texts.length; from += batchMax) {
-        for (const vector of await raw(texts.slice(from, from + batchMax))) {
+        for (const vector of await raw(texts.slice(from, from + batchMax), signal)) {
           if (vector.length !== dims) throw broken(`vectors of ${vector.length} numbers, after ${dims} before`);
           vectors.push(storedVector(vector));
         }

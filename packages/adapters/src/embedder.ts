@@ -30,10 +30,10 @@ export async function createEmbedder(env: EmbedderEnv, options: EmbedderOptions)
   const { modelId } = embedder;
   return {
     ...embedder,
-    embed: (texts) =>
+    embed: (texts, signal) =>
       timed(
         (seconds) => options.onEmbed?.(modelId, seconds),
-        () => embedder.embed(texts),
+        () => embedder.embed(texts, signal),
       ),
   };
 }

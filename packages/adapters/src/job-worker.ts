@@ -1,11 +1,12 @@
 /** Takes background jobs from BullMQ. */
 import { once } from 'node:events';
 import type { QueueName } from '@novax/contracts/jobs';
-import type { JobWorker } from '@novax/domain/ports';
+import type { JobRun, JobWorker } from '@novax/domain/ports';
 import { pause } from '@novax/runtime/clock';
+import { AppError } from '@novax/runtime/errors';
 import type { Logger } from '@novax/runtime/log';
-import { within } from '@novax/runtime/timed';
-import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
+import { untilStopped } from '@novax/runtime/timed';
+import { type Job, Queue, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { pickUp } from './job-pickup.ts';
 import { defaultPrefix, type QueueConnectOptions } from './queues.ts';
@@ -23,6 +24,8 @@ export interface WorkerConnectOptions extends QueueConnectOptions {
 }
 
 type RunOptions = Parameters<JobWorker['run']>[0];
+/** With a handler that keeps the time itself. */
+type TimedRun = Omit<RunOptions, 'handle'> & { readonly handle: (job: JobRun) => Promise<void> };
 
 /** Milliseconds one worker may take to record a dead job before another one tries. */
 const burialMs = 60_000;
@@ -52,7 +55,7 @@ export async function connectJobWorker(options: WorkerConnectOptions): Promise<J
     async run(run) {
       const started = await runWorker(options, run);
       running.set(run.queue, started);
-      return () => started.stop();
+      return (patienceMs) => started.stop(patienceMs);
     },
     idleMs: (queue) => running.get(queue)?.idleMs() ?? 0,
     restart: async (queue) => running.get(queue)?.restart(),
@@ -60,23 +63,24 @@ export async function connectJobWorker(options: WorkerConnectOptions): Promise<J
 }
 
 interface Running {
-  stop(): Promise<void>;
+  stop(patienceMs: number | undefined): Promise<void>;
   restart(): Promise<void>;
   idleMs(): number;
 }
 
 async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promise<Running> {
-  const hand = { jobs: 0, since: performance.now() };
-  const counted: RunOptions = {
+  const hand = { jobs: new Set<AbortController>(), since: performance.now() };
+  const counted: TimedRun = {
     ...run,
     async handle(job) {
-      hand.jobs += 1;
+      const stop = new AbortController();
+      hand.jobs.add(stop);
       hand.since = performance.now();
       try {
         // What goes on after its time is no longer in hand: it must not keep the line waiting.
-        await (run.timeLimitMs === undefined ? run.handle(job) : within(run.timeLimitMs, run.handle(job)));
+        await untilStopped(stop, run.timeLimitMs, (signal) => run.handle(job, signal));
       } finally {
-        hand.jobs -= 1;
+        hand.jobs.delete(stop);
         hand.since = performance.now();
       }
     },
@@ -85,7 +89,7 @@ async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promis
   let stopped = false;
   const replaced = new Set<Promise<void>>();
   return {
-    idleMs: () => (hand.jobs >= run.concurrency ? 0 : performance.now() - hand.since),
+    idleMs: () => (hand.jobs.size >= run.concurrency ? 0 : performance.now() - hand.since),
     async restart() {
       if (stopped) return;
       const old = current;
@@ -98,11 +102,21 @@ async function runWorker(options: WorkerConnectOptions, run: RunOptions): Promis
         .finally(() => replaced.delete(ending));
       replaced.add(ending);
     },
-    async stop() {
+    async stop(patienceMs) {
       stopped = true;
+      const leave = (): void => hand.jobs.forEach((stop) => stop.abort(new LeavingError()));
+      const late = patienceMs === undefined ? undefined : setTimeout(leave, patienceMs);
       await Promise.all([current.close(), ...replaced]);
+      clearTimeout(late);
     },
   };
+}
+
+/** Why a job is put back: its worker has no more time for it. */
+class LeavingError extends AppError {
+  constructor() {
+    super('DEPENDENCY_UNAVAILABLE', { detail: 'the worker is leaving' });
+  }
 }
 
 /**
@@ -122,7 +136,7 @@ interface OpenWorker {
 }
 
 /** A worker of the library with connections of its own, already taking jobs. */
-async function openWorker(options: WorkerConnectOptions, run: RunOptions): Promise<OpenWorker> {
+async function openWorker(options: WorkerConnectOptions, run: TimedRun): Promise<OpenWorker> {
   const log = options.log.child({ queue: run.queue });
   const prefix = options.prefix ?? defaultPrefix;
   const lockMs = options.lockMs ?? 30_000;
@@ -140,7 +154,7 @@ async function openWorker(options: WorkerConnectOptions, run: RunOptions): Promi
   queue.on('error', warn);
   const bury = burial({ redis, lockPrefix: `${prefix}:dead:${run.queue}`, onDead: run.onDead, log });
   const burials = new Set<Promise<void>>();
-  const worker = new PromptWorker(run.queue, (job) => process(job, run), {
+  const worker = new PromptWorker(run.queue, (job, token) => process({ job, token }, run), {
     connection: redis,
     prefix,
     concurrency: run.concurrency,
@@ -209,10 +223,17 @@ function withDuplicates(redis: Redis): readonly Redis[] {
   return connections;
 }
 
-async function process(job: Job, run: RunOptions): Promise<void> {
+async function process({ job, token }: { job: Job; token: string | undefined }, run: TimedRun): Promise<void> {
   const picked = pickUp({ id: job.id ?? '', name: job.name, payload: job.data, attempt: job.attemptsMade + 1 });
   if (picked instanceof Error) throw new UnrecoverableError(picked.message);
-  await run.handle(picked);
+  try {
+    await run.handle(picked);
+  } catch (thrown) {
+    if (!(thrown instanceof LeavingError)) throw thrown;
+    await job.moveToWait(token);
+    // Tells the library that the job has gone elsewhere.
+    throw new WaitingError();
+  }
 }
 
 type Bury = (job: Job, error: Error) => Promise<void>;

@@ -15,10 +15,10 @@ const answerSchema = aiSummarySchema.omit({ generated_at: true, model: true }).e
 export function openAiSummarizer(server: ChatServer): Summarizer {
   return {
     modelId: server.model,
-    async summarize(request) {
+    async summarize(request, signal) {
       const material = `${request.title}\n\n${request.content.slice(0, sentMax)}`;
       return {
-        ...(await askModel(server, { task: taskOf(request), material, answer: answerSchema })),
+        ...(await askModel({ ...server, signal }, { task: taskOf(request), material, answer: answerSchema })),
         model: server.model,
       };
     },

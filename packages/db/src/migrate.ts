@@ -14,6 +14,7 @@ import {
   setVersion,
 } from './migrations/ledger.ts';
 import {
+  cancellable,
   DEFAULT_LOCK_POLICY,
   lockOutOthers,
   type LockPolicy,
@@ -33,6 +34,11 @@ export interface MigrateOptions {
   dir: string;
   log?: (line: string) => void;
   lock?: Partial<LockPolicy>;
+  /**
+   * Aborted, no further file begins and the one in hand is rolled back; one that runs outside a transaction is let finish, as an interrupted
+   * one would leave the database dirty. Rejects with the signal's reason.
+   */
+  signal?: AbortSignal | undefined;
 }
 
 export interface AppliedMigration {
@@ -162,7 +168,7 @@ async function migrate(
   const migrations = await loadMigrations(options.dir);
   const log = options.log ?? (() => {});
   await using session = await openSession(options.url);
-  await using _lock = await lockOutOthers(session, lockPolicy(options));
+  await using _lock = await lockOutOthers(session, lockPolicy(options), options.signal);
   const ledger = await readLedger(session);
   assertConsistent(migrations, ledger);
   const chosen = choose(migrations, ledger);
@@ -174,6 +180,7 @@ async function migrate(
   });
   const done: AppliedMigration[] = [];
   for (const migration of chosen) {
+    options.signal?.throwIfAborted();
     const started = performance.now();
     await runOne({ session, migration, direction, options });
     const durationMs = Math.round(performance.now() - started);
@@ -196,11 +203,12 @@ async function runOne(step: Step): Promise<void> {
   const policy = lockPolicy(options);
   try {
     if (!script.transactional) return await runAlone(step, script);
-    await withLockRetry(session, { url: options.url, file: script.file, policy, log: options.log ?? (() => {}) }, () =>
+    const { url, signal, log = () => {} } = options;
+    await withLockRetry(session, { url, file: script.file, policy, log, signal }, () =>
       inTransaction(session, async () => {
         const started = performance.now();
         await session.client.query(`set local lock_timeout = ${Math.round(policy.timeoutMs)}`);
-        await session.client.query(script.sql);
+        await cancellable(session, { url, signal }, () => session.client.query(script.sql));
         await resumeRole(session);
         await bookkeep(step, performance.now() - started);
       }),

@@ -14,8 +14,8 @@ export interface Embedder {
   readonly dims: number;
   /** How much of a document the model is worth asking about: characters it takes in at once, and pieces of one document. */
   readonly window: { readonly chars: number; readonly piecesMax: number };
-  /** One vector of `vectorDims` numbers, Euclidean norm 1, per text, in order. Throws DEPENDENCY_UNAVAILABLE or TIMEOUT. */
-  embed(texts: readonly string[]): Promise<readonly Float32Array[]>;
+  /** One vector of `vectorDims` numbers, Euclidean norm 1, per text, in order. Throws DEPENDENCY_UNAVAILABLE or TIMEOUT, and the reason of an aborted signal. */
+  embed(texts: readonly string[], signal?: AbortSignal): Promise<readonly Float32Array[]>;
   close(): Promise<void>;
 }
 
@@ -28,8 +28,8 @@ export interface SummaryRequest {
 /** Reads a document and says what it is about. */
 export interface Summarizer {
   readonly modelId: string;
-  /** Everything of `AiSummary` but the time, which the caller's clock gives. Throws DEPENDENCY_UNAVAILABLE or TIMEOUT. */
-  summarize(request: SummaryRequest): Promise<Omit<AiSummary, 'generated_at'>>;
+  /** Everything of `AiSummary` but the time, which the caller's clock gives. Throws DEPENDENCY_UNAVAILABLE or TIMEOUT, and the reason of an aborted signal. */
+  summarize(request: SummaryRequest, signal?: AbortSignal): Promise<Omit<AiSummary, 'generated_at'>>;
 }
 
 /** Outcome of one publish; the message is stored by the stream only when `ok`. */
@@ -90,15 +90,15 @@ export interface JobQueue {
 }
 
 export interface JobWorker {
-  /** Starts taking jobs; the answer stops after the jobs in hand. */
+  /** Starts taking jobs; the answer stops after the jobs in hand. The signal is aborted when a try has used up its time, which then has failed, or the patience of who stops; such a job waits for another worker, and no try is counted. */
   run(
     options: JobTerms & {
       readonly queue: QueueName;
-      readonly handle: (job: JobRun) => Promise<void>;
+      readonly handle: (job: JobRun, signal: AbortSignal) => Promise<void>;
       /** Called once when a job has used up its attempts or cannot be parsed; the job is then removed from the queue. */
       readonly onDead: (job: DeadJob, error: Error) => Promise<void>;
     },
-  ): Promise<() => Promise<void>>;
+  ): Promise<(patienceMs?: number) => Promise<void>>;
   /** Milliseconds since this process last took a job of the queue, or had no room for one; 0 for a queue it does not run. `restart` takes its jobs over new connections and finishes those in hand. */
   idleMs(queue: QueueName): number;
   restart(queue: QueueName): Promise<void>;

@@ -62,6 +62,20 @@ export class Lifecycle {
 }
 
 /**
+ * For the first line of a `main`: until `runProcess` takes over, a stop signal ends the process at once with 0, as nothing has begun. Without a
+ * handler it would be read as a failure, and PID 1 of a container would not even get it.
+ */
+export function leaveOnSignal(): void {
+  for (const signal of stopSignals) process.on(signal, leaveAtOnce);
+}
+
+const stopSignals = ['SIGTERM', 'SIGINT'] as const;
+
+function leaveAtOnce(): void {
+  process.exit(0);
+}
+
+/**
  * Runs a process: starts it, closes it on SIGTERM or SIGINT, and exits 0 when that was clean; a second signal exits at once.
  * A process that has started goes on serving for `delayMs` after the signal, while whoever sends it work learns that it is leaving.
  */
@@ -86,8 +100,10 @@ export async function runProcess(options: {
     // Nobody sends work to what has not started.
     stop(signal, { code: 0, delayMs: started ? delayMs : 0 });
   };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  for (const signal of stopSignals) {
+    process.on(signal, onSignal);
+    process.off(signal, leaveAtOnce);
+  }
   process.on('unhandledRejection', (thrown) => {
     log.fatal({ err: thrown }, 'unhandled rejection');
     // While closing, a late failure must not cut short what is still being finished.

@@ -50,7 +50,7 @@ export async function ownValkey(role: 'valkey-queue' | 'valkey-cache' = 'valkey-
       const values = await Promise.all(keys.map(async (key) => [key, await redis.dumpBuffer(key)] as const));
       return async () => {
         await redis.flushall();
-        for (const [key, value] of values) if (value !== null) await redis.restore(key, 0, value);
+        for (const [key, value] of values) if (value !== null) await redis.restore(key, 0, value, 'REPLACE');
       };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

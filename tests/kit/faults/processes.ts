@@ -17,6 +17,7 @@ export interface TestProcess extends AsyncDisposable {
 export interface ProcessOptions {
   /** From the root of the checkout, for example `apps/workers/src/main.ts`. */
   readonly script: string;
+  readonly args?: readonly string[];
   readonly env: Readonly<Record<string, unknown>>;
   /** What a line of its output says once it serves; the first group, if there is one, is handed to `onReady`. */
   readonly ready: RegExp;
@@ -27,11 +28,15 @@ export interface ProcessOptions {
 
 /** Starts a process and resolves when it is ready, or when it ended before that by a signal, as one that is armed to crash may. Rejects with its output when it exits by itself. */
 export async function startProcess(options: ProcessOptions): Promise<TestProcess> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', options.script], {
-    cwd: root,
-    env: { PATH: process.env['PATH'] ?? '', ...environmentOf({ ...options.env, LOG_LEVEL: 'info' }) },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', options.script, ...(options.args ?? [])],
+    {
+      cwd: root,
+      env: { PATH: process.env['PATH'] ?? '', ...environmentOf({ ...options.env, LOG_LEVEL: 'info' }) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const output: string[] = [];
   const ended = once(child, 'exit').then(([code, signal]): number | NodeJS.Signals => signal ?? code ?? 1);
   const ready = new Promise<void>((resolve) => {

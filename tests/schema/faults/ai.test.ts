@@ -1,4 +1,5 @@
 /** What the AI reads and writes: views that pass row-level security by, grants that do not work, rows that multiply. */
+import { aiViews } from '@novax/db/queries/upkeep';
 import { describe, expect, test } from 'vitest';
 import { connect, type TestDatabase } from '../../kit/database.ts';
 import {
@@ -28,7 +29,7 @@ const originalWithViews = (): Promise<TestDatabase> =>
 /** Ours, with the views refreshed as the worker refreshes them. */
 async function oursRefreshed(): Promise<TestDatabase> {
   const db = await ourDatabase();
-  await run(db.url('novax_worker'), 'select private.refresh_ai_views()');
+  for (const view of aiViews) await run(db.url('novax_worker'), `select private.refresh_view('${view}', true)`);
   return db;
 }
 

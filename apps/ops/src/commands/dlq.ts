@@ -1,5 +1,4 @@
 /** `novax dlq`: work that failed for good, shown, done again or dropped. */
-import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from '@commander-js/extra-typings';
 import { idSchema } from '@novax/contracts/ids';
 import { isTransient } from '@novax/db/errors';
@@ -7,6 +6,7 @@ import { retry } from '@novax/runtime/retry';
 import { CommandFailure, examples, UsageFailure, type CommandContext } from '../cli/command.ts';
 import { humanDuration } from '../cli/output.ts';
 import { connectDatabase, reasonOf, type Connection } from '../database/connect.ts';
+import { busAddress } from '../database/bus-address.ts';
 import { need, readSettings, type Settings } from '../database/settings.ts';
 import { dropLetter } from '../dead-letters/drop.ts';
 import {
@@ -155,12 +155,7 @@ async function resolve(
 /** Where the work goes, looked up only when a letter needs it. */
 function servers(settings: Settings) {
   return {
-    async bus() {
-      const url = need(settings, 'NATS_URL');
-      const file = settings.values.NATS_CREDS_FILE;
-      const credentials = file === undefined ? {} : { credentials: await readFile(file, 'utf8') };
-      return { url, namespace: settings.values.NATS_NAMESPACE, ...credentials };
-    },
+    bus: async () => busAddress(need(settings, 'NATS_URL'), settings.values),
     queue: () => ({ url: need(settings, 'QUEUE_REDIS_URL'), prefix: settings.values.QUEUE_PREFIX }),
   };
 }

@@ -55,7 +55,7 @@ export function register(command: Command, context: () => CommandContext): void 
 }
 
 async function up(context: CommandContext, to: string | undefined): Promise<void> {
-  const { checkout, out } = context;
+  const { checkout, out, signal } = context;
   const settings = await readSettings(context);
   need(settings, 'DATABASE_MIGRATOR_URL');
   const dir = migrationsDir(checkout);
@@ -67,6 +67,7 @@ async function up(context: CommandContext, to: string | undefined): Promise<void
       settings,
       migrationsDir: dir,
       bootstrapFile: bootstrapFile(checkout),
+      signal,
       ...(to === undefined ? {} : { to: wholeNumber('--to', to) }),
       log: (text) => {
         const [, version] = /^(\d{6})_.*\.sql \(/.exec(text) ?? [];
@@ -89,7 +90,7 @@ async function up(context: CommandContext, to: string | undefined): Promise<void
 }
 
 async function down(context: CommandContext, given: string, yes: boolean): Promise<void> {
-  const { checkout, out } = context;
+  const { checkout, out, signal } = context;
   const steps = wholeNumber('--steps', given);
   if (steps < 1) throw new UsageFailure('--steps is at least 1');
   const url = need(await readSettings(context), 'DATABASE_MIGRATOR_URL');
@@ -106,7 +107,7 @@ async function down(context: CommandContext, given: string, yes: boolean): Promi
     const answer = await confirm({ message: `${what}. Go on?`, initialValue: false });
     if (isCancel(answer) || !answer) throw new CommandFailure('nothing was reverted');
   }
-  const reverted = await migrateDown({ ...options, steps, log: (line) => out.note(line) });
+  const reverted = await migrateDown({ ...options, steps, log: (line) => out.note(line), signal });
   out.json({ reverted });
   out.line(`${reverted.length} migrations reverted`);
 }

@@ -9,6 +9,7 @@ import { currentState } from '../supervisor/attach.ts';
 
 const text = z.string().optional();
 const url = z.url().optional();
+const milliseconds = z.string().regex(/^\d+$/, 'must be a whole number of milliseconds').optional();
 const schema = z.object({
   DATABASE_URL: url,
   DATABASE_WORKER_URL: url,
@@ -22,6 +23,9 @@ const schema = z.object({
   NATS_URL: text,
   NATS_CREDS_FILE: text,
   NATS_NAMESPACE: text,
+  EVENT_DEDUPE_WINDOW_MS: milliseconds,
+  EVENT_ACK_WAIT_MS: milliseconds,
+  EVENT_MAX_AGE_MS: milliseconds,
   QUEUE_PREFIX: text,
   MEILI_URL: text,
   MEILI_MASTER_KEY: text,

@@ -1,11 +1,11 @@
 /** Checks of the servers beside the database: both Redis servers, NATS, and the processes themselves. */
-import { readFile } from 'node:fs/promises';
 import type { BusAddress } from '@novax/adapters/bus-brief';
 import { inspectBus } from '@novax/adapters/bus-inspect';
 import { deadLetterConsumer } from '@novax/contracts/events/envelope';
 import { closeRedis, connectRedis } from '@novax/adapters/redis';
 import { createLogger } from '@novax/runtime/log';
 import { checkHttp } from '../stack/health.ts';
+import { busAddress } from '../database/bus-address.ts';
 import type { Settings } from '../database/settings.ts';
 import type { Check, Finding } from './check.ts';
 import { fail, ok, warn } from './check.ts';
@@ -68,18 +68,14 @@ async function redis(role: 'queue' | 'cache', url: string): Promise<Finding[]> {
 }
 
 /** JetStream, its streams and its consumers. */
-export function busCheck({
-  NATS_URL: url,
-  NATS_CREDS_FILE: file,
-  NATS_NAMESPACE: namespace,
-}: Settings['values']): Check[] {
+export function busCheck(values: Settings['values']): Check[] {
+  const { NATS_URL: url } = values;
   if (url === undefined) return [];
   return [
     {
       name: 'nats',
       mend: 'is the server running with JetStream (-js), and the address right? npx novax status',
-      run: async () =>
-        bus({ url, namespace, ...(file === undefined ? {} : { credentials: await readFile(file, 'utf8') }) }),
+      run: async () => bus(await busAddress(url, values)),
     },
   ];
 }

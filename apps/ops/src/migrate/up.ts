@@ -27,6 +27,8 @@ export async function bringUp(options: {
   bootstrapFile: string;
   to?: number;
   log: (text: string) => void;
+  /** As of the migrator. */
+  signal: AbortSignal;
 }): Promise<UpResult> {
   const { settings, log } = options;
   const migrator = need(settings, 'DATABASE_MIGRATOR_URL');
@@ -46,6 +48,7 @@ export async function bringUp(options: {
     url: migrator,
     dir: options.migrationsDir,
     log,
+    signal: options.signal,
     ...(options.to === undefined ? {} : { to: options.to }),
   });
   const result: UpResult = { bootstrapped: admin !== undefined, applied, hypertables: [], partitionsMade: [] };

@@ -20,7 +20,7 @@ export function databaseTask(
   return {
     step: 'task',
     name: 'migrations',
-    run: async () => {
+    run: async (signal) => {
       await bringUp({
         settings: {
           source: 'local stack',
@@ -29,6 +29,7 @@ export function databaseTask(
         migrationsDir: migrationsDir(checkout),
         bootstrapFile: bootstrapFile(checkout),
         log: (text) => log.line(text),
+        signal,
       });
     },
   };

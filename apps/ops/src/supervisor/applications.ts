@@ -67,6 +67,8 @@ export function applications(context: StackContext, endpoints: StackEndpoints, p
         HOST: ports.host,
         RATE_LIMITS: env['RATE_LIMITS'] ?? LOCAL_RATE_LIMITS,
         METRICS_PORT: String(ports.apiMetrics),
+        // Callers come straight to it: nobody has to hear first that it leaves.
+        SHUTDOWN_DELAY_MS: env['SHUTDOWN_DELAY_MS'] ?? '0',
         PUBLIC_URL: env['PUBLIC_URL'] ?? apiUrl,
       },
       ready: (signal) => checkHttp(`${apiUrl}/readyz`, signal),

@@ -33,7 +33,9 @@ export interface JobParts {
   readonly log: Logger;
 }
 
-type Runners = { readonly [N in JobName]: (parts: JobParts, payload: JobPayload<N>) => Promise<unknown> };
+/** With the signal at which a try ends early: between two batches or requests. */
+type RunParts = JobParts & { readonly signal: AbortSignal };
+type Runners = { readonly [N in JobName]: (parts: RunParts, payload: JobPayload<N>) => Promise<unknown> };
 
 /** Behind every organization: only files are left. */
 const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
@@ -44,12 +46,15 @@ const runners: Runners = {
   'embed-document': (parts, payload) => embedDocument(parts, payload),
   'summarize-document': (parts, payload) => summarizeDocument(parts, payload),
   async 'index-document'(parts, payload) {
-    const { db, modelId, searchEngine } = parts;
-    return searchEngine === null ? 'no engine' : indexDocument({ db, modelId, searchEngine }, payload);
+    const { searchEngine } = parts;
+    return searchEngine === null ? 'no engine' : indexDocument({ ...parts, searchEngine }, payload);
   },
-  async 'refresh-views'({ db }) {
+  async 'refresh-views'({ db, signal }) {
     const outcomes: string[] = [];
-    for (const view of aiViews) outcomes.push(`${view} ${await refreshView(db, view)}`);
+    for (const view of aiViews) {
+      signal.throwIfAborted();
+      outcomes.push(`${view} ${await refreshView(db, view)}`);
+    }
     return outcomes;
   },
   async 'ensure-partitions'({ db, metrics }) {
@@ -62,24 +67,25 @@ const runners: Runners = {
     if (dropped.length > 0) log.info({ dropped }, 'months older than the retention dropped');
     return dropped;
   },
-  'record-erasures': async ({ db, blobs }) => (blobs === null ? 'no store' : recordErasures({ db, blobs })),
+  'record-erasures': async ({ db, blobs, signal }) =>
+    blobs === null ? 'no store' : recordErasures({ db, blobs, signal }),
   async 'anchor-audit'({ db, anchors, signer, log }) {
     if (anchors === null) return 'no store';
     const { heads, held } = await anchorHeads({ db, store: anchors, signer });
     if (!held) log.debug({ heads }, 'audit anchors are not held by an object lock');
     return heads;
   },
-  async 'sweep-expired'({ db, queue, metrics }) {
+  async 'sweep-expired'({ db, queue, metrics, signal }) {
     const swept = (table: string, rows: number): void => metrics.removedRows.inc({ table, reason: 'expired' }, rows);
-    const { rows, more } = await sweepExpired({ db, swept });
+    const { rows, more } = await sweepExpired({ db, signal, swept });
     // The rest behind whatever waits: the queue runs one job at a time. Lost, it is the next schedule's.
     if (more) await queue.add([{ name: 'sweep-expired', id: `sweep-expired-rest-${newId()}`, payload: {} }]);
     return rows;
   },
-  async 'purge-deleted'({ db, blobs, queue, metrics }, { after }) {
+  async 'purge-deleted'({ db, blobs, queue, metrics, signal }, { after }) {
     const purged = (table: string, rows: number): void => metrics.removedRows.inc({ table, reason: 'retention' }, rows);
-    const { rows, next } = await purgeDeleted({ db, purged }, after);
-    const files = blobs === null ? null : await removeOwedBlobs({ db, blobs });
+    const { rows, next } = await purgeDeleted({ db, signal, purged }, after);
+    const files = blobs === null ? null : await removeOwedBlobs({ db, blobs, signal });
     const rest = next ?? (files !== null && files >= filesMax ? lastId : null);
     // Likewise.
     if (rest !== null)
@@ -107,12 +113,12 @@ export async function reconcile(
   return requests.length;
 }
 
-/** Runs the job its name says. Throws what the job throws, which makes the queue try again later. */
-export async function runJob(parts: JobParts, job: JobRun): Promise<void> {
+/** Runs the job its name says. Throws what the job throws, which makes the queue try again later, and the reason of an aborted signal. */
+export async function runJob(parts: JobParts, job: JobRun, signal: AbortSignal): Promise<void> {
   const started = performance.now();
   // A run's payload was parsed by its own name's schema at pickup.
-  const runner = runners[job.name] as (parts: JobParts, payload: unknown) => Promise<unknown>;
-  const outcome = await runner(parts, job.payload);
+  const runner = runners[job.name] as (parts: RunParts, payload: unknown) => Promise<unknown>;
+  const outcome = await runner({ ...parts, signal }, job.payload);
   crashAt('job.after_effect');
   parts.log.debug(
     { jobId: job.id, job: job.name, attempt: job.attempt, outcome, ms: Math.round(performance.now() - started) },

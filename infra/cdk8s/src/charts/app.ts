@@ -41,8 +41,6 @@ export function appChart(app: App, config: DeploymentConfig): Chart {
             PORT: String(PORTS.api),
             METRICS_PORT: String(PORTS.apiMetrics),
             TRUST_PROXY: '1',
-            // On top of the drain: callers who kept their connections are told to leave them.
-            SHUTDOWN_DELAY_MS: '5000',
           }),
           ...sharedVariables(config),
           ...secretVariables(keys),
@@ -51,6 +49,7 @@ export function appChart(app: App, config: DeploymentConfig): Chart {
           { name: 'http', containerPort: PORTS.api },
           { name: 'metrics', containerPort: PORTS.apiMetrics },
         ],
+        // Then the process serves for SHUTDOWN_DELAY_MS more: callers who kept their connections are told to leave them.
         lifecycle: { preStop: { sleep: { seconds: DRAIN_SECONDS } } },
         ...probes({ alive: httpCheck('/healthz', 'http'), ready: httpCheck('/readyz', 'http'), startSeconds: 120 }),
       },

@@ -35,6 +35,15 @@ export function mailVariables({ mail }: DeploymentConfig): EnvVar[] {
   return variables({ MAIL_FROM: mail.from, ...(mail.appUrl === undefined ? {} : { APP_URL: mail.appUrl }) });
 }
 
+/** How queues and jobs run where the configuration says so. */
+export function jobVariables({ workers }: DeploymentConfig): EnvVar[] {
+  const { queueLimits, jobLockMs } = workers;
+  return variables({
+    ...(queueLimits === undefined ? {} : { QUEUE_LIMITS: JSON.stringify(queueLimits) }),
+    ...(jobLockMs === undefined ? {} : { JOB_LOCK_MS: String(jobLockMs) }),
+  });
+}
+
 /** Keys of Secrets that depend on what the configuration turns on. */
 export function optionalKeys(config: DeploymentConfig): SecretKeyName[] {
   return [

@@ -5,7 +5,14 @@ import { httpCheck, probes } from '../constructs/probes.ts';
 import { PORTS } from '../names.ts';
 import type { SecretKeyName } from '../secrets.ts';
 import { addChart } from './chart.ts';
-import { mailVariables, optionalKeys, secretVariables, sharedVariables, variables } from './environment.ts';
+import {
+  jobVariables,
+  mailVariables,
+  optionalKeys,
+  secretVariables,
+  sharedVariables,
+  variables,
+} from './environment.ts';
 import { APP_PATH, addProcess } from './processes.ts';
 
 /** The workers' Deployment; it serves health and metrics only, so it has no Service. */
@@ -23,6 +30,7 @@ export function workersChart(app: App, config: DeploymentConfig): Chart {
     'S3_SECRET_ACCESS_KEY',
     ...optionalKeys(config),
     ...(config.mail === undefined ? [] : (['SMTP_URL'] as const)),
+    ...(config.workers.queuePage ? (['OPERATOR_TOKEN'] as const) : []),
   ];
   addProcess(chart, {
     workload: 'workers',
@@ -30,16 +38,21 @@ export function workersChart(app: App, config: DeploymentConfig): Chart {
     keys,
     pod: {
       resources: config.workers.resources,
-      // A job may take 60 s; what is still running then is handed back to its queue.
+      // Jobs in hand have half of SHUTDOWN_DEADLINE_MS; what is still running then is handed back to its queue.
       graceSeconds: 75,
       container: {
         image: config.images.app,
         command: ['node', 'apps/workers/src/main.ts'],
         workingDir: APP_PATH,
         env: [
-          ...variables({ HOST: '0.0.0.0', METRICS_PORT: String(PORTS.workersMetrics) }),
+          ...variables({
+            HOST: '0.0.0.0',
+            METRICS_PORT: String(PORTS.workersMetrics),
+            SHUTDOWN_DEADLINE_MS: '70000',
+          }),
           ...sharedVariables(config),
           ...mailVariables(config),
+          ...jobVariables(config),
           ...secretVariables(keys),
         ],
         ports: [{ name: 'metrics', containerPort: PORTS.workersMetrics }],

@@ -1,9 +1,12 @@
 /** Background jobs in memory: the same parsing, deduplication, retries and dead jobs as the real queues. */
 import { jobs, laneOf, type QueueName, queueNames } from '@novax/contracts/jobs';
 import type { JobQueue, JobWorker } from '@novax/domain/ports';
-import { within } from '@novax/runtime/timed';
+import { untilStopped } from '@novax/runtime/timed';
 import { pickUp } from '../job-pickup.ts';
 import { parsedPayload } from '../queues.ts';
+
+/** Why a job is put back. */
+const leaving = new Error('the worker is leaving');
 
 interface HeldJob {
   readonly id: string;
@@ -99,6 +102,7 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
     async run(run) {
       let stopped = false;
       const active = new Set<Promise<void>>();
+      const stops = new Set<AbortController>();
       const pump = (): void => {
         if (stopped) return;
         for (const job of waiting(run.queue)) {
@@ -113,15 +117,23 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
       };
       const attempt = async (key: string, job: HeldJob): Promise<void> => {
         job.made += 1;
+        const stop = new AbortController();
+        stops.add(stop);
         const picked = pickUp({ ...job, attempt: job.made });
         try {
           if (picked instanceof Error) throw picked;
-          await (run.timeLimitMs === undefined ? run.handle(picked) : within(run.timeLimitMs, run.handle(picked)));
+          await untilStopped(stop, run.timeLimitMs, (signal) => run.handle(picked, signal));
           held.delete(key);
         } catch (thrown) {
           const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-          if (picked instanceof Error || job.made >= job.attempts) await bury(key, job, error);
+          if (thrown === leaving) {
+            job.made -= 1;
+            job.state = 'waiting';
+            wake();
+          } else if (picked instanceof Error || job.made >= job.attempts) await bury(key, job, error);
           else retryLater(job);
+        } finally {
+          stops.delete(stop);
         }
       };
       const bury = async (key: string, job: HeldJob, error: Error): Promise<void> => {
@@ -141,10 +153,13 @@ export function fakeJobs(options: { readonly retryBaseMs?: number } = {}): {
       };
       wakes.add(pump);
       pump();
-      return async () => {
+      return async (patienceMs) => {
         stopped = true;
         wakes.delete(pump);
+        const leave = (): void => stops.forEach((stop) => stop.abort(leaving));
+        const late = patienceMs === undefined ? undefined : setTimeout(leave, patienceMs);
         await Promise.all(active);
+        clearTimeout(late);
       };
     },
     idleMs: () => 0,

@@ -85,7 +85,11 @@ export function advisoryLockKey(database: string): number {
  * holds a snapshot, and the CREATE INDEX CONCURRENTLY of the lock's holder would wait for that snapshot for ever.
  * Throws `LOCKED` when it takes too long.
  */
-export async function lockOutOthers(session: MigratorSession, policy: LockPolicy): Promise<AsyncDisposable> {
+export async function lockOutOthers(
+  session: MigratorSession,
+  policy: LockPolicy,
+  signal?: AbortSignal,
+): Promise<AsyncDisposable> {
   const { client } = session;
   const { rows } = await client.query<{ name: string }>('select current_database() as name');
   const key = advisoryLockKey(rows[0]?.name ?? '');
@@ -95,7 +99,7 @@ export async function lockOutOthers(session: MigratorSession, policy: LockPolicy
     if (attempt.rows[0]?.ok) break;
     if (performance.now() > deadline)
       throw new MigrationError('LOCKED', `another migrator holds the lock: ${await lockHolders(client, key)}`);
-    await delay(50 + Math.random() * 100);
+    await delay(50 + Math.random() * 100, undefined, { signal });
   }
   return {
     [Symbol.asyncDispose]: async () => {
@@ -123,10 +127,16 @@ async function lockHolders(client: Client, key: number): Promise<string> {
  */
 export async function withLockRetry(
   session: MigratorSession,
-  options: { url: string; file: string; policy: LockPolicy; log: (line: string) => void },
+  options: {
+    url: string;
+    file: string;
+    policy: LockPolicy;
+    log: (line: string) => void;
+    signal: AbortSignal | undefined;
+  },
   attempt: () => Promise<void>,
 ): Promise<void> {
-  const { policy, file, log } = options;
+  const { policy, file, log, signal } = options;
   for (let tried = 1; ; tried++) {
     // The first attempt nearly always succeeds, so nobody watches it unless it is the only one.
     const watch = tried > 1 || policy.attempts === 1 ? watchBlockers(options.url, session.pid) : undefined;
@@ -143,8 +153,52 @@ export async function withLockRetry(
         throw new MigrationError('LOCKED', `${why}; gave up after ${tried} attempts`, error);
       const pause = Math.min(policy.backoffCapMs, policy.backoffMs * 2 ** (tried - 1)) * (0.5 + Math.random() / 2);
       log(`${why}; attempt ${tried + 1} of ${policy.attempts} in ${Math.round(pause)} ms`);
-      await delay(pause);
+      await delay(pause, undefined, { signal });
     }
+  }
+}
+
+/**
+ * Runs a statement of the session. An abort cancels it in the server and rejects with the signal's reason; a statement that ended first counts.
+ */
+export async function cancellable(
+  session: MigratorSession,
+  options: { url: string; signal: AbortSignal | undefined },
+  statement: () => Promise<unknown>,
+): Promise<void> {
+  const { url, signal } = options;
+  signal?.throwIfAborted();
+  const ended = new AbortController();
+  let cancelling: Promise<void> | undefined;
+  const cancel = (): void => void (cancelling = cancelBackend(url, session.pid, ended.signal));
+  signal?.addEventListener('abort', cancel);
+  try {
+    await statement();
+  } catch (error) {
+    if (sqlState(error) === '57014') signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    ended.abort();
+    // No cancel is on its way any more: one that comes late would hit the next statement.
+    await cancelling;
+  }
+}
+
+/** Asks until `ended`: a cancel that comes between two statements does nothing. Where it cannot, the statement goes on to its end. */
+async function cancelBackend(url: string, pid: number, ended: AbortSignal): Promise<void> {
+  try {
+    const client = await connect(url);
+    try {
+      while (!ended.aborted) {
+        await client.query('select pg_cancel_backend($1)', [pid]);
+        await delay(100, undefined, { signal: ended }).catch(() => {});
+      }
+    } finally {
+      await client.end();
+    }
+  } catch {
+    // No connection, or no right to it.
   }
 }
 

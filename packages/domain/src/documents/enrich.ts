@@ -28,6 +28,8 @@ export interface EnrichParts {
   readonly db: Database;
   /** Id of the embedder's model in the registry. */
   readonly modelId: number;
+  /** Aborted: nothing more is asked or written, and its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What became of a job: done now, done before, or no longer wanted. */
@@ -45,7 +47,10 @@ export async function embedDocument(
   if (document === null) return 'gone';
   if (document.embedded) return 'already';
   const chunks = chunksOf(document, embedder.window);
-  const vectors = await embedder.embed(chunks.map((chunk) => chunk.text));
+  const vectors = await embedder.embed(
+    chunks.map((chunk) => chunk.text),
+    parts.signal,
+  );
   const pieces = [{ no: 0, from: 0, to: document.content.length, vector: meanVector(vectors) }];
   // One piece is its own mean: storing it twice would only make it be found twice.
   if (chunks.length > 1) {
@@ -88,7 +93,10 @@ export async function summarizeDocument(
   if (document === null) return 'gone';
   if (document.summarized) return 'already';
   const instructions: AiContext['ai_instructions'] | null = document.ai_context.ai_instructions ?? null;
-  const summary = await summarizer.summarize({ title: document.title, content: document.content, instructions });
+  const summary = await summarizer.summarize(
+    { title: document.title, content: document.content, instructions },
+    parts.signal,
+  );
   return writeBack(parts, { job, document, consumer: 'summarize-document' }, async (tx) => {
     const stored = { ...summary, generated_at: tx.now.toISOString() };
     await tx.sql(writeSummary, [document.id, JSON.stringify(stored), document.content_hash.toString('hex')]);
@@ -109,7 +117,7 @@ interface Written {
 }
 
 /** One transaction: the document held still, the inbox row, the effect, and unless the job is quiet the trail and the event. A text that changed meanwhile owes a job of its own. */
-function writeBack(
+async function writeBack(
   parts: EnrichParts,
   work: {
     readonly job: EnrichJob;
@@ -120,6 +128,7 @@ function writeBack(
 ): Promise<EnrichOutcome> {
   const { job, document, consumer } = work;
   const organizationId = job.organizationId;
+  parts.signal?.throwIfAborted();
   return parts.db.tenant({ orgId: organizationId, actor: ai, call: noCall }, async (tx) => {
     await tx.sql(holdDocument, [document.id]);
     const [now] = await tx.sql(readEnrichable, [document.id, parts.modelId]);

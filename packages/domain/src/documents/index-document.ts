@@ -21,6 +21,7 @@ export async function indexDocument(
   const { db, modelId, searchEngine } = parts;
   const context = { orgId: job.organizationId, actor: { type: 'system', userId: null }, call: noCall } as const;
   for (let turn = 0; turn < overtakenMax; turn += 1) {
+    parts.signal?.throwIfAborted();
     const [row] = await db.tenant(context, (tx) => tx.sql(readEnrichable, [job.documentId, modelId]));
     const wanted = row !== undefined && row.status !== 'deleted' && row.status !== 'archived';
     if (wanted) {

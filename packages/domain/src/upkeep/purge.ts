@@ -28,6 +28,8 @@ export interface PurgeParts {
   readonly purged: (table: PurgedTable | 'organizations', rows: number) => void;
   /** Batches at most in place of the usual number. */
   readonly batchesMax?: number;
+  /** Aborted: no further batch begins, and its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface PurgeRun {
@@ -65,6 +67,7 @@ async function purgeOne(parts: PurgeParts, orgId: string, left: Budget): Promise
   let total = 0;
   for (const table of purgedTables) {
     while (left.batches > 0) {
+      parts.signal?.throwIfAborted();
       const rows = await purgeBatch(parts.db, context, table);
       parts.purged(table, rows);
       total += rows;
@@ -115,13 +118,16 @@ function purgeBatch(db: Database, context: TenantContext, table: PurgedTable): P
 export const filesMax = 500;
 
 /** Removes from the store up to `filesMax` files whose attachments are gone; answers how many. May stop and be repeated anywhere. */
-export async function removeOwedBlobs(parts: { readonly db: Database; readonly blobs: BlobStore }): Promise<number> {
+export async function removeOwedBlobs(
+  parts: Pick<PurgeParts, 'db' | 'signal'> & { readonly blobs: BlobStore },
+): Promise<number> {
   const { db, blobs } = parts;
   const why = 'the store holds files of every organization';
   let removed = 0;
   for (;;) {
     const owed = await db.inSystem(why, (tx) => tx.sql(owedBlobRemovals, [batchRows]));
     for (const { id, storage_key: key } of owed) {
+      parts.signal?.throwIfAborted();
       await blobs.remove(key);
       // After the removal: asked for twice is harmless, never is not.
       await db.inSystem(why, (tx) => tx.sql(markBlobRemoved, [id]));

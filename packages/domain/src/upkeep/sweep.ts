@@ -14,6 +14,8 @@ const batchesMax = 20;
 export async function sweepExpired(parts: {
   readonly db: Database;
   readonly swept: (table: SweptTable, rows: number) => void;
+  /** Aborted: no further batch begins, and its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }): Promise<{ readonly rows: number; readonly more: boolean }> {
   const failures: unknown[] = [];
   let total = 0;
@@ -21,6 +23,7 @@ export async function sweepExpired(parts: {
   for (const table of sweptTables) {
     try {
       for (let batch = 1; ; batch += 1) {
+        parts.signal?.throwIfAborted();
         const rows = await sweepOnce(parts.db, table);
         parts.swept(table, rows);
         total += rows;

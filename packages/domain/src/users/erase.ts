@@ -67,13 +67,19 @@ export function erasureKey(userId: string): string {
 export const erasuresPrefix = 'erasures/';
 
 /** Names in the store those who were erased and are not named there yet; the answer counts them. May stop and be repeated anywhere. */
-export async function recordErasures(parts: { readonly db: Database; readonly blobs: BlobStore }): Promise<number> {
+export async function recordErasures(parts: {
+  readonly db: Database;
+  readonly blobs: BlobStore;
+  /** Aborted: nobody further is named, and its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+}): Promise<number> {
   const { db, blobs } = parts;
   const reason = 'erasures belong to no organization';
   let recorded = 0;
   for (;;) {
     const rows = await db.inSystem(reason, (tx) => tx.sql(unrecordedErasures, [100]));
     for (const { user_id: userId, erased_at: erasedAt } of rows) {
+      parts.signal?.throwIfAborted();
       const entry = { userId, erasedAt: instant(erasedAt) };
       await blobs.put(erasureKey(userId), Buffer.from(`${JSON.stringify(entry)}\n`), 'application/json');
       // After the put: named twice is harmless, not at all is not.
