@@ -18,6 +18,7 @@ import pg from 'pg';
 import { PgBoss } from 'pg-boss';
 import { startServers } from '../apps/ops/src/stack/servers.ts';
 import { fanOutConsumer } from '../apps/workers/src/fan-out.ts';
+import { median } from './figures.ts';
 
 const count = Number(process.env['BENCH_JOBS'] ?? 5000);
 const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3);
@@ -187,10 +188,6 @@ async function forget(redisUrl: string, prefix: string): Promise<void> {
   const redis = new Redis(redisUrl);
   for (const key of await redis.keys(`${prefix}:*`)) await redis.del(key);
   await redis.quit();
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
 async function measure(servers: Servers): Promise<void> {

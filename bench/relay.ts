@@ -10,38 +10,26 @@ import { connectBus } from '@novax/adapters/bus';
 import { busNames } from '@novax/adapters/bus-config';
 import { natsAddress } from '@novax/adapters/nats-address';
 import type { Envelope } from '@novax/contracts/events/envelope';
-import { wakeSubject } from '@novax/contracts/events/envelope';
 import { toEnvelope, type OutboxRow } from '@novax/db/outbox';
 import { markPublished } from '@novax/db/queries/relay';
-import { newId } from '@novax/runtime/ids';
 import { createLogger } from '@novax/runtime/log';
 import { createMetrics } from '@novax/runtime/metrics';
-import { connect, type NatsConnection } from 'nats';
+import { connect } from 'nats';
 import pg from 'pg';
 import { startServers } from '../apps/ops/src/stack/servers.ts';
 import { startRelay } from '../apps/workers/src/relay.ts';
-import { startProcess } from '../tests/kit/faults/processes.ts';
-import { benchDatabase, fillOutbox, type BenchDatabase } from './database.ts';
+import { benchDatabase, fillOutbox } from './database.ts';
+import { median, perSecond, print, rate } from './figures.ts';
+import { latency, type LatencyBench } from './latency.ts';
 
 const events = Number(process.env['BENCH_EVENTS'] ?? 50_000);
 const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3);
-const seconds = Number(process.env['BENCH_SECONDS'] ?? 10);
 const aggregates = 1_000;
 /** Publishes unanswered at one time when the stream alone is measured: as many as the relay has. */
 const publishWindow = 1_024;
 const moveBatch = 500;
-/** Events that one transaction of the latency part writes: an import's. So many a second are nobody's single writes. */
-const perCommit = 50;
-/** Milliseconds at the start of the latency part that are not counted: the relay's process has just begun. */
-const warmUpMs = 1_000;
 
-interface Bench {
-  readonly database: BenchDatabase;
-  readonly nc: NatsConnection;
-  readonly natsUrl: string;
-  readonly queueUrl: string;
-  readonly namespace: string;
-}
+type Bench = LatencyBench;
 
 const log = createLogger({ name: 'bench', level: 'warn' });
 
@@ -75,7 +63,10 @@ async function measure(bench: Bench): Promise<void> {
     `| CPU per event: publish ${median(floors.map((one) => one.publishCpu)).toFixed(0)} µs, relay ${median(floors.map((one) => one.drainCpu)).toFixed(0)} µs | |`,
   );
   print('');
-  await latency(bench, (drain ?? 0) / 2);
+  await freshStream(bench);
+  await latency(bench, { perSecond: (drain ?? 0) / 2, perCommit: 50 });
+  await freshStream(bench);
+  await latency(bench, { perSecond: 2_000, perCommit: 1 });
 }
 
 /** Sends one event and resolves when the stream has it. */
@@ -170,112 +161,6 @@ async function drainRate(bench: Bench): Promise<Timed> {
   return drained;
 }
 
-/** Commits at a steady rate while a relay process runs and a consumer listens; prints the quantiles of commit to consumer. */
-async function latency(bench: Bench, perSecondWanted: number): Promise<void> {
-  const ack = median(await acknowledgements(bench));
-  await freshStream(bench);
-  await bench.database.admin.query('truncate events, event_streams');
-  await using relay = await startProcess({
-    script: 'apps/workers/src/main.ts',
-    env: {
-      DATABASE_WORKER_URL: bench.database.workerUrl,
-      QUEUE_REDIS_URL: bench.queueUrl,
-      NATS_URL: bench.natsUrl,
-      NATS_NAMESPACE: bench.namespace,
-      AUDIT_SIGNING_KEY: randomBytes(32).toString('base64'),
-      WORKER_ROLES: 'relay',
-      METRICS_PORT: 0,
-    },
-    ready: /"working"/,
-  });
-  const committedAt = new Map<string, number>();
-  const commits: number[] = [];
-  const arrivedAt = new Map<string, number>();
-  const { subject, events: stream } = busNames(bench.namespace);
-  const consumer = await bench.nc.jetstream().consumers.get(stream);
-  const messages = await consumer.consume({
-    // The client's own hundred are a few milliseconds' worth here.
-    max_messages: 1_000,
-    // The id is the first field of an envelope.
-    callback: ({ data }) =>
-      void arrivedAt.set(idOf.exec(decoder.decode(data.subarray(0, 50)))?.[1] ?? '', performance.now()),
-  });
-  const clients = await Promise.all(
-    Array.from({ length: 4 }, async () => {
-      const client = new pg.Client({ connectionString: bench.database.adminUrl });
-      await client.connect();
-      return client;
-    }),
-  );
-  const started = performance.now();
-  const gapMs = (perCommit * 1000) / perSecondWanted;
-  let due = 0;
-  await Promise.all(
-    clients.map(async (client) => {
-      for (let n = due++; n * gapMs < warmUpMs + seconds * 1000; n = due++) {
-        const waitMs = started + n * gapMs - performance.now();
-        if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-        const ids = Array.from({ length: perCommit }, newId);
-        const began = performance.now();
-        await client.query({ ...insertSome, values: [ids] });
-        const done = performance.now();
-        if (began - started > warmUpMs) {
-          commits.push(done - began);
-          for (const id of ids) committedAt.set(id, done);
-        }
-        bench.nc.publish(subject(wakeSubject));
-      }
-    }),
-  );
-  const tookS = (performance.now() - started - warmUpMs) / 1000;
-  const deadline = performance.now() + 30_000;
-  while ([...committedAt.keys()].some((id) => !arrivedAt.has(id)) && performance.now() < deadline)
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  await messages.close();
-  await Promise.all(clients.map((client) => client.end()));
-  const waits = [...committedAt].flatMap(([id, at]) => {
-    const arrived = arrivedAt.get(id);
-    return arrived === undefined ? [] : [Math.max(0, arrived - at)];
-  });
-  const commit = median(commits);
-  const bound = 5 * (commit + ack);
-  print(
-    `| commit to consumer at ${rate(committedAt.size / tookS)} events/s (wanted ${rate(perSecondWanted)}), ${perCommit} a commit, relay ${relay.pid} | ms |`,
-  );
-  print('| --- | --- |');
-  print(`| commit p50 | ${commit.toFixed(2)} |`);
-  print(`| acknowledgement p50 | ${ack.toFixed(2)} |`);
-  print(
-    `| latency p50 / p99 / max | ${quantile(waits, 0.5).toFixed(1)} / ${quantile(waits, 0.99).toFixed(1)} / ${quantile(waits, 1).toFixed(1)} |`,
-  );
-  print(`| bound: 5 × (commit p50 + acknowledgement p50) | ${bound.toFixed(1)} |`);
-  print(`| p99 / bound (aim: 1 or less) | ${(quantile(waits, 0.99) / bound).toFixed(2)} |`);
-  print(`| arrived | ${waits.length} of ${committedAt.size} |`);
-}
-
-const decoder = new TextDecoder();
-const idOf = /^\{"id":"([^"]+)"/;
-
-/** Ids come from the process that writes, as the product's do. */
-const insertSome = {
-  name: 'insert_some',
-  text: `insert into events (event_id, event_type, aggregate_type, aggregate_id, aggregate_version, actor_type, payload)
-  select id, 'document.updated', 'document', id, 1, 'system', jsonb_build_object('version', 1, 'pad', repeat('x', 200)) from unnest($1::uuid[]) as id`,
-};
-
-/** Milliseconds of single publishes, one after the other. */
-async function acknowledgements(bench: Bench): Promise<number[]> {
-  const js = bench.nc.jetstream();
-  const { subject } = busNames(bench.namespace);
-  const took: number[] = [];
-  for (let n = 0; n < 500; n++) {
-    const began = performance.now();
-    await js.publish(subject('novax.events.bench.single'), 'x'.repeat(260), { msgID: `single-${n}` });
-    took.push(performance.now() - began);
-  }
-  return took;
-}
-
 async function freshStream(bench: Bench): Promise<void> {
   await dropStreams(bench);
   const bus = await connectBus({ url: bench.natsUrl, namespace: bench.namespace, log });
@@ -299,15 +184,6 @@ async function serversOf(stack: AsyncDisposableStack): Promise<{ pg: string; nat
   );
   const { DATABASE_ADMIN_URL, NATS_URL, QUEUE_REDIS_URL } = running.endpoints;
   return { pg: DATABASE_ADMIN_URL ?? '', nats: NATS_URL, queue: QUEUE_REDIS_URL };
-}
-
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
-const perSecond = (count: number, started: number): number => (count * 1000) / (performance.now() - started);
-const rate = (value: number | undefined): string => Math.round(value ?? 0).toLocaleString('en');
-const median = (values: readonly number[]): number => quantile(values, 0.5);
-function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
 }
 
 if (import.meta.main) {

@@ -10,15 +10,20 @@ import type { KeptBus } from '@novax/adapters/bus';
 import { type ClaimedEvent, envelopeText } from '@novax/db/outbox';
 import type { PublishResult } from '@novax/domain/ports';
 
+/** The key of a row, and what it takes up while it is on its way. */
+interface Answered {
+  readonly id: string;
+  readonly created: string;
+  readonly bytes: number;
+}
+
 export interface Settled {
-  readonly stored: readonly { readonly id: string; readonly created: string; readonly seq: number }[];
-  readonly refused: readonly {
-    readonly id: string;
-    readonly created: string;
+  readonly stored: readonly (Answered & { readonly seq: number })[];
+  readonly refused: readonly (Answered & {
     readonly aggregateId: string;
     readonly error: string;
     readonly poison: boolean;
-  }[];
+  })[];
 }
 
 export interface Flight {
@@ -47,22 +52,21 @@ export interface Flight {
 
 /** An empty flight; `onAnswer` is called after each answer of the stream. */
 export function createFlight(bus: Pick<KeptBus, 'send'>, onAnswer: () => void): Flight {
-  const rowsInFlight = new Map<string, ClaimedEvent>();
+  const inFlight = new Set<string>();
   /** Waiting events of an aggregate whose first is on its way. */
   const lines = new Map<string, ClaimedEvent[]>();
   /** Aggregates with a refused event that is not yet put off. */
   const held = new Set<string>();
   /** Aggregates whose refused event was put off since the claim began. */
   const released = new Set<string>();
-  let stored: { id: string; created: string; seq: number }[] = [];
-  let refused: { id: string; created: string; aggregateId: string; error: string; poison: boolean }[] = [];
+  let stored: Settled['stored'][number][] = [];
+  let refused: Settled['refused'][number][] = [];
   let unanswered = 0;
   let bytes = 0;
   let abandoned = false;
 
-  const drop = (id: string): void => {
-    bytes -= rowsInFlight.get(id)?.bytes ?? 0;
-    rowsInFlight.delete(id);
+  const drop = (row: Pick<Answered, 'id' | 'bytes'>): void => {
+    if (inFlight.delete(row.id)) bytes -= row.bytes;
   };
   const send = (row: ClaimedEvent): void => {
     const { event_id: id, event_type: type, traceparent } = row;
@@ -71,18 +75,19 @@ export function createFlight(bus: Pick<KeptBus, 'send'>, onAnswer: () => void): 
   const answer = (row: ClaimedEvent, result: PublishResult): void => {
     if (abandoned) return;
     unanswered -= 1;
+    const { id, created, bytes: size } = row;
     const line = lines.get(row.aggregate_id) ?? [];
     if (result.ok) {
-      stored.push({ id: row.id, created: row.created, seq: result.streamSeq });
+      stored.push({ id, created, bytes: size, seq: result.streamSeq });
       const next = line.shift();
       if (next === undefined) lines.delete(row.aggregate_id);
       else send(next);
     } else {
       const { error, poison } = result;
       held.add(row.aggregate_id);
-      refused.push({ id: row.id, created: row.created, aggregateId: row.aggregate_id, error, poison });
+      refused.push({ id, created, bytes: size, aggregateId: row.aggregate_id, error, poison });
       unanswered -= line.length;
-      for (const waiting of line) drop(waiting.id);
+      line.forEach(drop);
       lines.delete(row.aggregate_id);
     }
     onAnswer();
@@ -92,7 +97,7 @@ export function createFlight(bus: Pick<KeptBus, 'send'>, onAnswer: () => void): 
     admit(rows) {
       for (const row of rows) {
         if (held.has(row.aggregate_id) || released.has(row.aggregate_id)) continue;
-        rowsInFlight.set(row.id, row);
+        inFlight.add(row.id);
         bytes += row.bytes;
         unanswered += 1;
         const line = lines.get(row.aggregate_id);
@@ -109,18 +114,18 @@ export function createFlight(bus: Pick<KeptBus, 'send'>, onAnswer: () => void): 
       return settled;
     },
     landed(settled) {
-      for (const { id } of settled.stored) drop(id);
-      for (const { id, aggregateId } of settled.refused) {
-        drop(id);
-        held.delete(aggregateId);
-        released.add(aggregateId);
+      settled.stored.forEach(drop);
+      for (const one of settled.refused) {
+        drop(one);
+        held.delete(one.aggregateId);
+        released.add(one.aggregateId);
       }
     },
     startClaim() {
       released.clear();
-      return [...rowsInFlight.keys()];
+      return [...inFlight];
     },
-    size: () => rowsInFlight.size,
+    size: () => inFlight.size,
     bytes: () => bytes,
     unanswered: () => unanswered,
     answered: () => stored.length + refused.length,

@@ -6,6 +6,7 @@
 import { eventSubject, replayHeader } from '@novax/contracts/events/envelope';
 import type { PublishResult } from '@novax/domain/ports';
 import { createInbox, ErrorCode, headers, type Msg, type NatsConnection, NatsError } from 'nats';
+import { createWindow } from './window.ts';
 
 /** An event as it goes out. */
 export interface OutgoingEvent {
@@ -49,71 +50,63 @@ interface Unanswered {
 export function createPublisher(nc: NatsConnection, subjectOf: (subject: string) => string): Publisher {
   const inbox = createInbox();
   /** In the order of their deadlines, as all wait equally long. */
-  const unanswered = new Map<string, Unanswered>();
-  let count = 0;
+  const unanswered = createWindow<Unanswered>();
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
-  const settle = (token: string, outcome: Outcome): void => {
-    const one = unanswered.get(token);
-    if (one === undefined) return;
-    unanswered.delete(token);
-    one.answer({ id: one.event.id, ...outcome });
+  const settle = (number: number, outcome: Outcome): void => {
+    const one = unanswered.take(number);
+    one?.answer({ id: one.event.id, ...outcome });
   };
   const expire = (): void => {
     const now = Date.now();
-    for (const [token, one] of unanswered) {
+    for (const [number, one] of unanswered.entries()) {
       if (one.dueAt > now) break;
-      settle(token, refusal('no acknowledgement in time'));
+      settle(number, refusal('no acknowledgement in time'));
     }
     timer = undefined;
     watch();
   };
   const watch = (): void => {
-    const [oldest] = unanswered.values();
+    const oldest = unanswered.oldest();
     if (oldest !== undefined) timer ??= setTimeout(expire, Math.max(oldest.dueAt - Date.now(), 10));
   };
-  const write = (token: string, event: OutgoingEvent): void => {
+  const write = (number: number, event: OutgoingEvent): void => {
     try {
       const subject = subjectOf(eventSubject(event));
       // Sent as it is, it would end the connection that every other event shares.
       if (!subjectPattern.test(subject)) throw new UnsendableSubject(`no subject: ${subject}`);
-      nc.publish(subject, event.body, { headers: headersOf(event), reply: `${inbox}.${token}` });
+      nc.publish(subject, event.body, { headers: headersOf(event), reply: `${inbox}.${number.toString(36)}` });
     } catch (thrown) {
       // Later, as every other answer: the sender has not noted yet that it sent.
-      queueMicrotask(() => settle(token, refusalOf(thrown)));
+      queueMicrotask(() => settle(number, refusalOf(thrown)));
     }
   };
   const subscription = nc.subscribe(`${inbox}.*`, {
     callback(error, message) {
-      if (error === null) settle(message.subject.slice(inbox.length + 1), read(message));
+      if (error === null) settle(parseInt(message.subject.slice(inbox.length + 1), 36), read(message));
     },
   });
 
   return {
     send(event, answer) {
       if (closed) return queueMicrotask(() => answer({ id: event.id, ...closedRefusal }));
-      count += 1;
-      const token = count.toString(36);
-      unanswered.set(token, { event, answer, dueAt: Date.now() + acknowledgeMs, losses: 0 });
-      write(token, event);
+      const number = unanswered.add({ event, answer, dueAt: Date.now() + acknowledgeMs, losses: 0 });
+      write(number, event);
       watch();
     },
     resend() {
-      // Those of this moment: an answer may send the next one.
-      const all = Array.from(unanswered);
-      for (const [token, one] of all) {
+      for (const [number, one] of unanswered.entries()) {
         one.losses += 1;
-        if (one.losses >= lossesMax) settle(token, refusal('the connection was lost again and again'));
-        else write(token, one.event);
+        if (one.losses >= lossesMax) settle(number, refusal('the connection was lost again and again'));
+        else write(number, one.event);
       }
     },
     close() {
       closed = true;
       clearTimeout(timer);
       if (!subscription.isClosed()) subscription.unsubscribe();
-      const tokens = Array.from(unanswered.keys());
-      for (const token of tokens) settle(token, closedRefusal);
+      for (const [number] of unanswered.entries()) settle(number, closedRefusal);
     },
   };
 }

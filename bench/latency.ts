@@ -1,0 +1,148 @@
+/** How soon a consumer has an event after its commit, at a steady rate, with a relay process between. */
+import { randomBytes } from 'node:crypto';
+import { busNames } from '@novax/adapters/bus-config';
+import { wakeSubject } from '@novax/contracts/events/envelope';
+import { newId } from '@novax/runtime/ids';
+import type { NatsConnection } from 'nats';
+import pg from 'pg';
+import { startProcess } from '../tests/kit/faults/processes.ts';
+import type { BenchDatabase } from './database.ts';
+import { median, print, quantile, rate } from './figures.ts';
+
+const seconds = Number(process.env['BENCH_SECONDS'] ?? 10);
+/** Milliseconds at the start that are not counted: the relay's process has just begun. */
+const warmUpMs = 3_000;
+const writers = 4;
+
+export interface LatencyBench {
+  readonly database: BenchDatabase;
+  readonly nc: NatsConnection;
+  readonly natsUrl: string;
+  readonly queueUrl: string;
+  readonly namespace: string;
+}
+
+/** Commits `perCommit` events at a time, `perSecond` in all, into an empty outbox and a new stream; prints the quantiles of commit to consumer. */
+export async function latency(
+  bench: LatencyBench,
+  load: { readonly perSecond: number; readonly perCommit: number },
+): Promise<void> {
+  const { perSecond, perCommit } = load;
+  const ack = median(await acknowledgements(bench));
+  await bench.database.admin.query('truncate events, event_streams');
+  await using relay = await startRelay(bench);
+  const commitsMax = Math.ceil(((warmUpMs + seconds * 1000) * perSecond) / 1000 / perCommit);
+  // By number, and in arrays of their final size: what measures must not stop to tidy up.
+  const committedAt = new Float64Array(commitsMax);
+  const commitMs = new Float64Array(commitsMax);
+  const arrivedAt = new Float64Array(commitsMax * perCommit);
+  let arrived = 0;
+  const { subject, events: stream } = busNames(bench.namespace);
+  const consumer = await bench.nc
+    .jetstream()
+    .consumers.get(stream, { filterSubjects: subject('novax.events.document.>') });
+  const messages = await consumer.consume({
+    // The client's own hundred are a few milliseconds' worth here.
+    max_messages: 1_000,
+    callback: ({ data }) => {
+      arrivedAt[numberIn(data)] = performance.now();
+      arrived += 1;
+    },
+  });
+  const clients = await Promise.all(Array.from({ length: writers }, () => connected(bench.database.adminUrl)));
+  const started = performance.now();
+  let next = 0;
+  await Promise.all(
+    clients.map(async (client) => {
+      for (let n = next++; n < commitsMax; n = next++) {
+        const waitMs = started + (n * perCommit * 1000) / perSecond - performance.now();
+        if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+        const ids = Array.from({ length: perCommit }, newId);
+        const began = performance.now();
+        await client.query({ ...insertSome, values: [ids, n * perCommit] });
+        committedAt[n] = performance.now();
+        commitMs[n] = performance.now() - began;
+        bench.nc.publish(subject(wakeSubject));
+      }
+    }),
+  );
+  const tookS = (performance.now() - started) / 1000;
+  const deadline = performance.now() + 30_000;
+  while (arrived < arrivedAt.length && performance.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  await messages.close();
+  await Promise.all(clients.map((client) => client.end()));
+
+  const counted = [...committedAt.keys()].filter((n) => (committedAt[n] ?? 0) > started + warmUpMs);
+  const waits = counted.flatMap((n) =>
+    Array.from({ length: perCommit }, (_, place) => arrivedAt[n * perCommit + place] ?? 0)
+      .filter((at) => at > 0)
+      // The message may be here before the answer to the commit.
+      .map((at) => Math.max(0, at - (committedAt[n] ?? 0))),
+  );
+  const commit = median(counted.map((n) => commitMs[n] ?? 0));
+  const bound = 5 * (commit + ack);
+  const [p50, p99, most] = [0.5, 0.99, 1].map((q) => quantile(waits, q));
+  print('');
+  print(
+    `| commit to consumer at ${rate(arrivedAt.length / tookS)} events/s (wanted ${rate(perSecond)}), ${perCommit} a commit, relay ${relay.pid} | ms |`,
+  );
+  print('| --- | --- |');
+  print(`| commit p50 | ${commit.toFixed(2)} |`);
+  print(`| acknowledgement p50 | ${ack.toFixed(2)} |`);
+  print(`| latency p50 / p99 / max | ${p50?.toFixed(1)} / ${p99?.toFixed(1)} / ${most?.toFixed(1)} |`);
+  print(`| bound: 5 × (commit p50 + acknowledgement p50) | ${bound.toFixed(1)} |`);
+  print(`| p99 / bound (aim: 1 or less) | ${((p99 ?? 0) / bound).toFixed(2)} |`);
+  print(`| arrived | ${waits.length} of ${counted.length * perCommit} |`);
+}
+
+function startRelay(bench: LatencyBench) {
+  return startProcess({
+    script: 'apps/workers/src/main.ts',
+    env: {
+      DATABASE_WORKER_URL: bench.database.workerUrl,
+      QUEUE_REDIS_URL: bench.queueUrl,
+      NATS_URL: bench.natsUrl,
+      NATS_NAMESPACE: bench.namespace,
+      AUDIT_SIGNING_KEY: randomBytes(32).toString('base64'),
+      WORKER_ROLES: 'relay',
+      METRICS_PORT: 0,
+    },
+    ready: /"working"/,
+  });
+}
+
+async function connected(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  return client;
+}
+
+/** Ids come from the process that writes, as the product's do; the version is the event's number. */
+const insertSome = {
+  name: 'insert_some',
+  text: `insert into events (event_id, event_type, aggregate_type, aggregate_id, aggregate_version, actor_type, payload)
+  select id, 'document.updated', 'document', id, $2::int + n - 1, 'system', jsonb_build_object('version', 1, 'pad', repeat('x', 200))
+    from unnest($1::uuid[]) with ordinality as t(id, n)`,
+};
+
+const decoder = new TextDecoder();
+/** An envelope's first fields; the payload has a version as well. */
+const numbered = /"aggregate":\{[^}]*"version":(\d+)/;
+
+function numberIn(data: Uint8Array): number {
+  return Number(numbered.exec(decoder.decode(data.subarray(0, 256)))?.[1] ?? -1);
+}
+
+/** Milliseconds of single publishes, one after the other. */
+async function acknowledgements({ nc, namespace }: LatencyBench): Promise<number[]> {
+  const js = nc.jetstream();
+  const { subject } = busNames(namespace);
+  const took: number[] = [];
+  for (let n = 0; n < 500; n++) {
+    const began = performance.now();
+    await js.publish(subject('novax.events.bench.single'), 'x'.repeat(260), { msgID: `single-${n}` });
+    took.push(performance.now() - began);
+  }
+  return took;
+}
