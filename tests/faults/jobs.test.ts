@@ -16,16 +16,22 @@ afterAll(async () => {
   process.stdout.write(`${figures.map((line) => `jobs: ${line}`).join('\n')}\n`);
   await yard[Symbol.asyncDispose]();
 });
+/** How often a process is killed, and how long another is held still, how often; more and longer in `npm run test:slow`. */
+const kills = Number(process.env['NOVAX_JOB_KILLS'] ?? 5);
+const [heldMs, holds] = [
+  Number(process.env['NOVAX_JOB_HELD_MS'] ?? 5_000),
+  Number(process.env['NOVAX_JOB_HOLDS'] ?? 1),
+];
 const long = { timeout: 120_000 };
 const slow = { timeoutMs: 30_000, everyMs: 20 };
 
 test(
-  'a process killed in the middle of its jobs, five times, leaves every effect once and no job given up',
-  long,
+  'a process killed in the middle of its jobs, again and again, leaves every effect once and no job given up',
+  { timeout: 120_000 + kills * 10_000 },
   async () => {
     yard.model.delayMs = 1500;
     const documents = await yard.documents(6);
-    for (let kills = 0; kills < 5; kills += 1) {
+    for (let kill = 0; kill < kills; kill += 1) {
       await using process = await yard.jobs();
       await eventually(() => expect(yard.model.calls).toBeGreaterThan(0), slow);
       process.signal('SIGKILL');
@@ -39,7 +45,7 @@ test(
     const stalls = await yard.stalls('embedding');
     expect(stalls, 'jobs must have been taken from the dead').toBeGreaterThan(0);
     figures.push(
-      `5 kills in mid-job: 6 documents paid once ${ms} ms after the last start, ${stalls} jobs taken from the dead, 0 given up`,
+      `${kills} kills in mid-job: 6 documents paid once ${ms} ms after the last start, ${stalls} jobs taken from the dead, 0 given up`,
     );
   },
 );
@@ -57,28 +63,31 @@ test('a process that dies between an effect and its acknowledgement leaves the e
 });
 
 test(
-  'a process held still for five seconds, five times its lock, comes back to jobs that others did, and does nothing twice',
-  long,
+  'a process held still for many times its lock comes back to jobs that others did, and does nothing twice',
+  { timeout: holds * (120_000 + heldMs) },
   async () => {
-    yard.model.delayMs = 1000;
-    const documents = await yard.documents(6);
-    await using held = await yard.jobs();
-    await eventually(() => expect(yard.model.calls).toBeGreaterThan(0), slow);
-    held.signal('SIGSTOP');
-    await using other = await yard.jobs();
-    expect(other.pid).toBeGreaterThan(0);
-    const before = await yard.stalls('embedding');
-    await pause(5000);
-    held.signal('SIGCONT');
-    const ms = await yard.paid(documents, 60_000);
-    yard.model.delayMs = 0;
-    const stalls = (await yard.stalls('embedding')) - before;
-    expect(stalls).toBeGreaterThan(0);
-    figures.push(
-      `held still 5 s with a lock of 1 s: ${stalls} jobs taken over, 6 documents paid once, ${ms} ms after it went on`,
-    );
+    for (let hold = 0; hold < holds; hold += 1) figures.push(await holdStill());
   },
 );
+
+/** Holds a process still in the middle of its jobs, while another takes them over; answers what came of it. */
+async function holdStill(): Promise<string> {
+  yard.model.delayMs = 1000;
+  const documents = await yard.documents(6);
+  await using held = await yard.jobs();
+  await eventually(() => expect(yard.model.calls).toBeGreaterThan(0), slow);
+  held.signal('SIGSTOP');
+  await using other = await yard.jobs();
+  expect(other.pid).toBeGreaterThan(0);
+  const before = await yard.stalls('embedding');
+  await pause(heldMs);
+  held.signal('SIGCONT');
+  const ms = await yard.paid(documents, 60_000);
+  yard.model.delayMs = 0;
+  const stalls = (await yard.stalls('embedding')) - before;
+  expect(stalls).toBeGreaterThan(0);
+  return `held still ${heldMs / 1000} s with a lock of 1 s: ${stalls} jobs taken over, 6 documents paid once, ${ms} ms after it went on`;
+}
 
 test(
   'SIGTERM with ten slow jobs in hand: all are finished, none is taken over, and the process ends in time',

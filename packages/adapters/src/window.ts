@@ -16,6 +16,7 @@ export interface Window<T> {
 /** Answered entries at the front at which the array is cut. */
 const cutAt = 1_024;
 
+/** A window with nothing under way. */
 export function createWindow<T>(): Window<T> {
   const entries: (T | undefined)[] = [];
   /** Number of the first place. */
