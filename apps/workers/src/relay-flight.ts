@@ -53,7 +53,9 @@ export interface Flight {
 /** An empty flight; `onAnswer` is called after each answer of the stream. */
 export function createFlight(bus: Pick<KeptBus, 'send'>, onAnswer: () => void): Flight {
   const inFlight = new Set<string>();
-  /** Waiting events of an aggregate whose first is on its way. */
+  /** Aggregates of which an event is on its way. */
+  const busy = new Set<string>();
+  /** Events that wait for the one before them of their aggregate. */
   const lines = new Map<string, ClaimedEvent[]>();
   /** Aggregates with a refused event that is not yet put off. */
   const held = new Set<string>();
@@ -75,20 +77,22 @@ export function createFlight(bus: Pick<KeptBus, 'send'>, onAnswer: () => void): 
   const answer = (row: ClaimedEvent, result: PublishResult): void => {
     if (abandoned) return;
     unanswered -= 1;
-    const { id, created, bytes: size } = row;
-    const line = lines.get(row.aggregate_id) ?? [];
+    const { id, created, bytes: size, aggregate_id: aggregateId } = row;
+    const line = lines.get(aggregateId) ?? [];
     if (result.ok) {
       stored.push({ id, created, bytes: size, seq: result.streamSeq });
       const next = line.shift();
-      if (next === undefined) lines.delete(row.aggregate_id);
+      if (line.length === 0) lines.delete(aggregateId);
+      if (next === undefined) busy.delete(aggregateId);
       else send(next);
     } else {
       const { error, poison } = result;
-      held.add(row.aggregate_id);
-      refused.push({ id, created, bytes: size, aggregateId: row.aggregate_id, error, poison });
+      held.add(aggregateId);
+      refused.push({ id, created, bytes: size, aggregateId, error, poison });
       unanswered -= line.length;
       line.forEach(drop);
-      lines.delete(row.aggregate_id);
+      lines.delete(aggregateId);
+      busy.delete(aggregateId);
     }
     onAnswer();
   };
@@ -96,15 +100,19 @@ export function createFlight(bus: Pick<KeptBus, 'send'>, onAnswer: () => void): 
   return {
     admit(rows) {
       for (const row of rows) {
-        if (held.has(row.aggregate_id) || released.has(row.aggregate_id)) continue;
-        inFlight.add(row.id);
+        const { id, aggregate_id: aggregateId } = row;
+        if (held.has(aggregateId) || released.has(aggregateId)) continue;
+        inFlight.add(id);
         bytes += row.bytes;
         unanswered += 1;
-        const line = lines.get(row.aggregate_id);
-        if (line === undefined) {
-          lines.set(row.aggregate_id, []);
+        if (!busy.has(aggregateId)) {
+          busy.add(aggregateId);
           send(row);
-        } else line.push(row);
+          continue;
+        }
+        const line = lines.get(aggregateId);
+        if (line === undefined) lines.set(aggregateId, [row]);
+        else line.push(row);
       }
     },
     take() {

@@ -1,4 +1,5 @@
 /** A direct connection that holds session-level advisory locks, and runs its owner's statements on the same session. */
+import { Socket } from 'node:net';
 import pg from 'pg';
 import type { Statement, Value } from './statement.ts';
 
@@ -8,9 +9,13 @@ export interface LockedConnection extends AsyncDisposable {
   sql<Row>(statement: Statement<Row>, values: readonly Value[]): Promise<readonly Row[]>;
 }
 
+/** Above the time limit of any role's statements. */
+const silentMs = 70_000;
+
 /**
  * Connects; statements are planned by index alone, in the index's order: once, or, with `plan: 'each'`, at each call for its values and the tables as they
- * are then. Throws when the database cannot be reached; once the connection breaks every call throws.
+ * are then. Throws when the database cannot be reached; once the connection breaks every call throws, which it
+ * also does after a minute without a statement.
  */
 export async function openLockedConnection(
   url: string,
@@ -21,8 +26,12 @@ export async function openLockedConnection(
     connectionTimeoutMillis: 5_000,
     application_name: 'novax-locked',
     keepAlive: true,
-    // Above the role's own time limit: a server that says nothing must not hold its owner for ever.
-    query_timeout: 70_000,
+    stream: () => {
+      const socket = new Socket();
+      // A server that says nothing must not hold its owner for ever. The socket's clock and not the client's, whose timer for each statement keeps
+      // what that answered alive until a full collection.
+      return socket.setTimeout(silentMs, () => socket.destroy(new Error('the database has been silent for too long')));
+    },
   });
   // The failing call reports the loss; without a listener the event would end the process.
   client.on('error', () => undefined);
@@ -44,10 +53,16 @@ export async function openLockedConnection(
       }
       return [...held];
     },
-    async sql<Row>(statement: Statement<Row>, values: readonly Value[]) {
-      const { rows } = await client.query({ name: statement.name, text: statement.text, values: [...values] });
-      // The statement's declaration is the typed edge.
-      return rows as readonly Row[];
+    sql<Row>(statement: Statement<Row>, values: readonly Value[]): Promise<readonly Row[]> {
+      const { name, text } = statement;
+      // By callback: each of the client's own promises keeps the one before it alive, with all its rows, until a full collection, and small ones copy them.
+      return new Promise((resolve, reject) => {
+        client.query({ name, text, values: [...values] }, (failure, result) => {
+          if (failure) reject(failure);
+          // The statement's declaration is the typed edge.
+          else resolve(result.rows as readonly Row[]);
+        });
+      });
     },
     async [Symbol.asyncDispose]() {
       await client.end().catch(() => undefined);
