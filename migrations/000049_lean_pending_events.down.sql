@@ -1,3 +1,4 @@
+drop index public.idx_events_pending_aggregate_id_id;
 drop index public.idx_events_published_created_at;
 drop index public.idx_events_published_event_id;
 drop index public.idx_events_published_aggregate_id_id;

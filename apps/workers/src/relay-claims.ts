@@ -64,7 +64,7 @@ export async function claimUntil(stop: AbortSignal, connection: LockedConnection
     else if (due()) {
       const began = Date.now();
       news.take();
-      const claimed = await claim(connection, { flight, watch, shards, batch, start });
+      const claimed = await claim(connection, { flight, watch, shards, batch, start, whole: more });
       more = claimed >= batch / 2;
       waitMs = claimed > 0 ? lookAgainMs : Math.min(waitMs * 2, idleMaxMs);
       lookAt = began + waitMs;
@@ -86,16 +86,18 @@ async function claim(
     readonly shards: readonly number[];
     readonly batch: number;
     readonly start: StartOfLooks;
+    /** There is so much that a walk over what has gone does not matter. */
+    readonly whole: boolean;
   },
 ): Promise<number> {
-  const { flight, watch, shards, batch, start } = next;
+  const { flight, watch, shards, batch, start, whole } = next;
   const [rows] = await Promise.all([
     connection.sql(claimPending, [
       `{${shards.join(',')}}`,
       batch,
       bytesMax - flight.bytes(),
       `{${flight.startClaim().join(',')}}`,
-      start.next(),
+      whole ? 0 : start.next(),
     ]),
     watch.check(connection, shards),
   ]);
@@ -119,7 +121,7 @@ interface StartOfLooks {
 /**
  * Where looks begin. The index keeps an entry for every event that has gone until the table is vacuumed, and a look that began at the first would walk over
  * all of them. So looks begin behind what was claimed a while ago, and one every half second begins at the oldest: that one finds what was committed long
- * after it took its id, put off, freed or filled in again.
+ * after it took its id, put off, freed or filled in again. Until then the statement leaves the later events of such an aggregate alone.
  */
 function startOfLooks(): StartOfLooks {
   let [wholeAt, moveAt] = [0, 0];

@@ -5,7 +5,9 @@ import { statement } from '../statement.ts';
 /**
  * Oldest events of some shards that may go now, in id order. An aggregate with an event that was refused and must wait, or that failed for good and
  * nobody has freed, is left out, so that it keeps its order: what it has beside that event came later. Values: shards, rows at most, bytes at most
- * (one row goes whatever its size), ids on their way, the id to begin behind.
+ * (one row goes whatever its size), ids on their way, the id to begin behind, 0 for all.
+ * An aggregate whose first pending event is not behind that id is left out as well: a transaction may end long after it took its ids, and what
+ * another one adds to the aggregate then must not go before it. Both are seen at once, as the second waited for the first.
  * One walk along the ids, without a join, and refused events in the order of the one index of them: whatever the statistics say of a table that is empty
  * now and full a moment later, it costs the rows it walks over.
  */
@@ -18,6 +20,9 @@ export const claimPending = statement<ClaimedEvent>(
              from (select e.*, pg_column_size(e.payload) as bytes
                      from events e
                     where e.status = 'pending' and e.shard = any($1::smallint[]) and e.id not in (select unnest($4::bigint[])) and e.id > $5::bigint
+                      and ($5::bigint = 0 or $5::bigint < (
+                            select p.id from events p where p.status = 'pending' and p.aggregate_id = e.aggregate_id
+                             order by p.aggregate_id, p.id limit 1))
                       and e.aggregate_id <> all(array(
                             (select w.aggregate_id from events w
                               where w.status = 'pending' and w.last_error is not null and w.next_attempt_at > now()
