@@ -7,7 +7,7 @@ import { consumers, type Plan, type Rules, startModel } from '../kit/faults/outb
 
 const runs = Number(process.env['NOVAX_MODEL_RUNS'] ?? 2_000);
 
-const rules: Rules = { createFlight, oneCommit: true, marksLast: true, inbox: true };
+const rules: Rules = { createFlight, oneCommit: true, marksLast: true, inbox: true, firstFirst: true };
 
 const plans: fc.Arbitrary<Plan> = fc.record({
   writers: fc.array(
@@ -77,6 +77,11 @@ const broken: readonly { readonly rule: string; readonly without: Partial<Rules>
   {
     rule: 'a claim brings nothing of an aggregate whose event was put off since it began',
     without: { createFlight: hasty },
+    found: 'order inversion',
+  },
+  {
+    rule: 'a look that begins behind an id asks for the first waiting event of each aggregate',
+    without: { firstFirst: false },
     found: 'order inversion',
   },
   { rule: 'an event and its change are one commit', without: { oneCommit: false }, found: 'aborted read' },

@@ -30,6 +30,8 @@ export interface Rules {
   readonly marksLast: boolean;
   /** Consumers note what they applied. */
   readonly inbox: boolean;
+  /** A look that begins behind an id leaves an aggregate alone whose first waiting event is not behind it. */
+  readonly firstFirst: boolean;
 }
 
 /** Consumers of the model: one that takes the stream in its order, and one that has many messages in hand and drops what was overtaken. */
@@ -92,14 +94,21 @@ export function startModel(plan: Plan, step: (label: string) => Promise<void>, r
   }
 
   /** As `claimPending` does it. */
-  function claimable(onTheirWay: readonly string[]): Row[] {
+  function claimable(onTheirWay: readonly string[], behind: number): Row[] {
+    const passedOver = new Set(
+      rows.filter(({ status, id }) => status === 'pending' && id <= behind).map(({ change }) => change.aggregate),
+    );
     const blocked = new Set(
       rows.filter(({ status, waits }) => status === 'failed' || waits).map(({ change }) => change.aggregate),
     );
     return rows
       .filter(
         ({ status, id, change }) =>
-          status === 'pending' && !onTheirWay.includes(String(id)) && !blocked.has(change.aggregate),
+          status === 'pending' &&
+          id > behind &&
+          !onTheirWay.includes(String(id)) &&
+          !blocked.has(change.aggregate) &&
+          !(rules.firstFirst && passedOver.has(change.aggregate)),
       )
       .slice(0, batch);
   }
@@ -187,14 +196,18 @@ export function startModel(plan: Plan, step: (label: string) => Promise<void>, r
       }
     }
     void marks();
+    // Every other look begins behind what was claimed before.
+    let [looks, highest] = [0, 0];
     while (alive.claims) {
       const leftOut = flight.startClaim();
-      if (flight.size() > batch || claimable(leftOut).length === 0) {
+      if (flight.size() > batch || claimable(leftOut, 0).length === 0) {
         await bell.next();
         continue;
       }
+      looks += 1;
       if (!(await lives('claims', 'claims'))) return;
-      const claimed = claimable(leftOut);
+      const claimed = claimable(leftOut, looks % 2 === 0 ? highest : 0);
+      highest = Math.max(highest, ...claimed.map(({ id }) => id));
       if (!rules.marksLast) mark(claimed.map(({ id }) => ({ id: String(id) })));
       if (!(await lives('claims', 'hears of the claim'))) return;
       flight.admit(claimed.map(claimedEvent));
