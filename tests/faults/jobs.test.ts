@@ -55,7 +55,8 @@ async function killAgain(): Promise<number> {
   yard.model.delayMs = 0;
   await using last = await yard.jobs();
   expect(last.pid).toBeGreaterThan(0);
-  return yard.paid(documents, 60_000);
+  // Awaited here, or the process would end with this function before it has paid.
+  return await yard.paid(documents, 60_000);
 }
 
 test('a process that dies between an effect and its acknowledgement leaves the effect once', long, async () => {
