@@ -94,11 +94,6 @@ export const ALLOWED: readonly Allowance[] = [
   ),
 
   ...allow(
-    'duplicate-index',
-    'unique only while pending; the parent needs the plain one for every state',
-    'public.events_pending',
-  ),
-  ...allow(
     'definer-view',
     'filters by app.current_org_id itself, behind a barrier: row-level security cannot guard a materialized view',
     'ai.mv_ai_*',
