@@ -64,7 +64,7 @@ export async function claimUntil(stop: AbortSignal, connection: LockedConnection
     else if (due()) {
       const began = Date.now();
       news.take();
-      const claimed = await claim(connection, { flight, watch, shards, batch, start, whole: more });
+      const claimed = await claim(stop, connection, { flight, watch, shards, batch, start, whole: more });
       more = claimed >= batch / 2;
       waitMs = claimed > 0 ? lookAgainMs : Math.min(waitMs * 2, idleMaxMs);
       lookAt = began + waitMs;
@@ -79,6 +79,7 @@ export async function claimUntil(stop: AbortSignal, connection: LockedConnection
 
 /** Sends the next events of the shards held; answers how many the outbox had. */
 async function claim(
+  stop: AbortSignal,
   connection: LockedConnection,
   next: {
     readonly flight: Flight;
@@ -102,7 +103,8 @@ async function claim(
     watch.check(connection, shards),
   ]);
   const last = rows.at(-1);
-  if (last === undefined) return 0;
+  // Told to stop meanwhile, nobody may be left to mark them: they stay pending.
+  if (last === undefined || stop.aborted) return 0;
   start.claimed(Number(last.id));
   crashAt('relay.after_claim');
   flight.admit(rows);

@@ -58,6 +58,8 @@ export function startRelay(options: RelayOptions): () => Promise<void> {
       const shared = { flight, bell, watch: watchStream(bus, log), batch };
       const stop = AbortSignal.any([stopping.signal, failing.signal]);
       const fail = (reason: unknown): void => {
+        // At once: the shards may be another's already, who sends what waits here.
+        flight.abandon();
         failing.abort(reason);
         bell.ring();
       };
