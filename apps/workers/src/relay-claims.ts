@@ -35,18 +35,20 @@ const idleMaxMs = 1_000;
 /** How often a look begins at the oldest event. */
 const wholeEveryMs = 500;
 /** The others begin behind what was claimed this long ago, or up to twice as long. */
-const lagMs = 100;
+const lagMs = 50;
 
 /** Claims and sends until told to stop, or until a statement or the stream fails. */
 export async function claimUntil(stop: AbortSignal, connection: LockedConnection, parts: ClaimParts): Promise<void> {
   const { flight, bell, watch, batch, news } = parts;
   let shards: readonly number[] = [];
   let [locksAt, checkAt, lookAt, waitMs] = [0, 0, 0, lookAgainMs];
-  /** The last look found so much that there will be more. */
-  let more = false;
+  /** Events of the last look. */
+  let found = 0;
+  /** So many that there will be more. */
+  const more = (): boolean => found >= batch / 2;
   const start = startOfLooks();
   const room = (): boolean => flight.size() <= 2 * batch && flight.bytes() < bytesMax;
-  const due = (): boolean => room() && (more || news.waits() || Date.now() >= lookAt);
+  const due = (): boolean => room() && (more() || news.waits() || Date.now() >= lookAt);
 
   while (!stop.aborted) {
     if (shards.length < shardCount && Date.now() >= locksAt) {
@@ -64,11 +66,11 @@ export async function claimUntil(stop: AbortSignal, connection: LockedConnection
     else if (due()) {
       const began = Date.now();
       news.take();
-      const claimed = await claim(stop, connection, { flight, watch, shards, batch, start, whole: more });
-      more = claimed >= batch / 2;
-      waitMs = claimed > 0 ? lookAgainMs : Math.min(waitMs * 2, idleMaxMs);
+      // After a full batch there is so much that a walk over what has gone does not matter.
+      found = await claim(stop, connection, { flight, watch, shards, batch, start, whole: found >= batch });
+      waitMs = found > 0 ? lookAgainMs : Math.min(waitMs * 2, idleMaxMs);
       lookAt = began + waitMs;
-      if (!more) await pause(Math.max(began + lookMinMs - Date.now(), 0), stop);
+      if (!more()) await pause(Math.max(began + lookMinMs - Date.now(), 0), stop);
     } else {
       const untilMs = Math.min(lookAt, checkAt, shards.length < shardCount ? locksAt : Infinity) - Date.now();
       // With no room a look may be overdue; then an answer or a mark rings.
@@ -87,7 +89,7 @@ async function claim(
     readonly shards: readonly number[];
     readonly batch: number;
     readonly start: StartOfLooks;
-    /** There is so much that a walk over what has gone does not matter. */
+    /** Begin at the oldest event. */
     readonly whole: boolean;
   },
 ): Promise<number> {
