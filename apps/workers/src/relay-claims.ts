@@ -27,7 +27,7 @@ const locksEveryMs = 200;
 /** Bytes of claimed events at most, as the database stores them; one larger event still goes, alone. */
 const bytesMax = 16 * 1024 * 1024;
 /** Shortest time between two looks that find little: a look costs the same whatever it finds. */
-const lookMinMs = 2;
+const lookMinMs = 1;
 /** The same with no news, after a look that found something. */
 const lookAgainMs = 20;
 /** The longest with no news. */
@@ -70,7 +70,8 @@ export async function claimUntil(stop: AbortSignal, connection: LockedConnection
       found = await claim(stop, connection, { flight, watch, shards, batch, start, whole: found >= batch });
       waitMs = found > 0 ? lookAgainMs : Math.min(waitMs * 2, idleMaxMs);
       lookAt = began + waitMs;
-      if (!more()) await pause(Math.max(began + lookMinMs - Date.now(), 0), stop);
+      const restMs = began + lookMinMs - Date.now();
+      if (!more() && restMs > 0) await pause(restMs, stop);
     } else {
       const untilMs = Math.min(lookAt, checkAt, shards.length < shardCount ? locksAt : Infinity) - Date.now();
       // With no room a look may be overdue; then an answer or a mark rings.
