@@ -42,6 +42,11 @@ export function natsService(config: DeploymentConfig): DataService {
     mounts: [secretFiles(['authorization.conf']), scratch('tmp', '/tmp', { size: '1Mi', memory: true })],
     container: {
       image: config.images.nats,
+      // Go collects garbage a quarter as often as it would by itself, within bounds of its own.
+      env: [
+        { name: 'GOGC', value: '400' },
+        { name: 'GOMEMLIMIT', value: `${shareInMiB(resources.limits.memory, 0.75)}MiB` },
+      ],
       command: ['nats-server', '--config', `${CONFIG_PATH}/nats.conf`],
       ports: [
         { name: 'nats', containerPort: PORTS.nats },
