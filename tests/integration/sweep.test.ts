@@ -1,5 +1,5 @@
 /** What expired is swept, what has not is left, and several sweepers at once share the work. */
-import { sweptTables } from '@novax/db/queries/retention';
+import { type SweptTable, sweptTables } from '@novax/db/queries/retention';
 import { type Database, openDatabase } from '@novax/db/tx';
 import { sweepExpired } from '@novax/domain/upkeep/sweep';
 import type { Client } from 'pg';
@@ -41,11 +41,23 @@ const inserts = {
   invitations: `insert into invitations (org_id, inviter_id, email, email_normalized, token_hash, expires_at)
                 select (select org_id from org_members where user_id = $2 and role = 'owner' limit 1), $2, 'x@example.com', random()::text,
                        sha256(random()::text::bytea), now() + $3 * interval '1 day' from generate_series(1, $1)`,
+  dead_letters: `insert into dead_letters (source, name, dedupe_key, payload, error, status, created_at, resolved_at)
+                 select 'job', 'j', random()::text, jsonb_build_object('for', $2::uuid), 'e', 'replayed', now() - interval '60 days', now() + $3 * interval '1 day'
+                   from generate_series(1, $1)`,
+  events: `insert into events (event_type, aggregate_type, aggregate_id, actor_type, actor_id, payload, status, created_at)
+           select 'document.updated', 'document', gen_random_uuid(), 'system', $2, '{}', 'dropped', now() + $3 * interval '1 day' from generate_series(1, $1)`,
 } as const;
 
-async function rowsOf(table: string): Promise<number> {
-  const where = table === 'invitations' ? ` where status = 'pending'` : '';
-  return Number((await admin.query(`select count(*) as n from ${table}${where}`)).rows[0].n);
+/** Which rows of a table a sweep may take, where that is not all. */
+const sweepable: Partial<Record<SweptTable, string>> = {
+  invitations: `status = 'pending'`,
+  events: `status = 'dropped'`,
+};
+
+async function rowsOf(table: SweptTable): Promise<number> {
+  return Number(
+    (await admin.query(`select count(*) as n from ${table} where ${sweepable[table] ?? 'true'}`)).rows[0].n,
+  );
 }
 
 async function sweep(): Promise<Record<string, number>> {
@@ -141,6 +153,22 @@ test('an invitation that expired is marked, with a row of the trail, and its add
   ]);
   const { organizationId } = actors;
   await actors.owner.client.members.invite.mutate({ organizationId, email: 'late@example.com', role: 'member' });
+});
+
+test('a failure that waits for somebody stays, however old, as does an event that failed and was not given up', async () => {
+  const { rows } = await admin.query(
+    `with letter as (insert into dead_letters (source, name, dedupe_key, payload, error, created_at) values ('job', 'j', 'old', '{}', 'e', now() - interval '400 days') returning id),
+          event as (insert into events (event_type, aggregate_type, aggregate_id, actor_type, payload, status, created_at)
+                    values ('document.updated', 'document', gen_random_uuid(), 'system', '{}', 'failed', now() - interval '400 days') returning event_id)
+     select letter.id, event.event_id from letter, event`,
+  );
+  await sweep();
+  const [made] = rows;
+  const left = await admin.query(
+    `select id from dead_letters where id = $1 union all select event_id from events where event_id = $2`,
+    [made.id, made.event_id],
+  );
+  expect(left.rows).toHaveLength(2);
 });
 
 test('a run leaves what is more than its share, and says so', async () => {

@@ -76,7 +76,10 @@ export function createPublisher(nc: NatsConnection, subjectOf: (subject: string)
       const subject = subjectOf(eventSubject(event));
       // Sent as it is, it would end the connection that every other event shares.
       if (!subjectPattern.test(subject)) throw new UnsendableSubject(`no subject: ${subject}`);
-      nc.publish(subject, Buffer.from(event.body), { headers: headersOf(event), reply: `${inbox}.${number.toString(36)}` });
+      nc.publish(subject, Buffer.from(event.body), {
+        headers: headersOf(event),
+        reply: `${inbox}.${number.toString(36)}`,
+      });
     } catch (thrown) {
       // Later, as every other answer: the sender has not noted yet that it sent.
       queueMicrotask(() => settle(number, refusalOf(thrown)));

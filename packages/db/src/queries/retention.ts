@@ -1,7 +1,7 @@
 /** Statements that remove for good: what expired, and what was deleted longer ago than its organization keeps it. */
 import { statement } from '../statement.ts';
 
-/** Tables whose rows expire by themselves. */
+/** Tables whose rows expire by themselves; of events, those that were dropped. */
 export const sweptTables = [
   'sessions',
   'refresh_tokens',
@@ -9,6 +9,8 @@ export const sweptTables = [
   'oauth_flows',
   'idempotency_keys',
   'invitations',
+  'dead_letters',
+  'events',
 ] as const;
 export type SweptTable = (typeof sweptTables)[number];
 

@@ -1,4 +1,4 @@
-/** Sweeping what expired: sessions, tokens, answers kept for retries, invitations nobody took. */
+/** Sweeping what expired: sessions, tokens, answers kept for retries, invitations nobody took, failures that were dealt with. */
 import { sweepRows, sweptTables, type SweptTable } from '@novax/db/queries/retention';
 import type { Database } from '@novax/db/tx';
 import { only } from '@novax/runtime/invariant';
