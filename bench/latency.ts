@@ -1,36 +1,29 @@
-/** How soon a consumer has an event after its commit, at a steady rate, with a relay process between. */
-import { randomBytes } from 'node:crypto';
+/** How soon a consumer has an event after its commit, at a steady rate. */
 import { busNames } from '@novax/adapters/bus-config';
-import { wakeSubject } from '@novax/contracts/events/envelope';
 import { newId } from '@novax/runtime/ids';
-import { AckPolicy, createInbox, type NatsConnection } from 'nats';
+import { AckPolicy, createInbox } from 'nats';
 import pg from 'pg';
-import { startProcess } from '../tests/kit/faults/processes.ts';
-import type { BenchDatabase } from './database.ts';
 import { median, print, quantile, rate } from './figures.ts';
+import type { LatencyBench, Way } from './ways.ts';
 
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 10);
 /** Milliseconds at the start that are not counted: the relay's process has just begun. */
 const warmUpMs = 3_000;
 const writers = 4;
 
-export interface LatencyBench {
-  readonly database: BenchDatabase;
-  readonly nc: NatsConnection;
-  readonly natsUrl: string;
-  readonly queueUrl: string;
-  readonly namespace: string;
-}
-
 /** Commits `perCommit` events at a time, `perSecond` in all, into an empty outbox and a new stream; prints the quantiles of commit to consumer. */
 export async function latency(
   bench: LatencyBench,
-  load: { readonly perSecond: number; readonly perCommit: number },
+  load: {
+    readonly perSecond: number;
+    readonly perCommit: number;
+    readonly by: (bench: LatencyBench) => Promise<Way>;
+  },
 ): Promise<void> {
   const { perSecond, perCommit } = load;
   const alone = await acknowledgements(bench, { name: 'alone', pauseMs: 0, more: (done) => done < 500 });
   await bench.database.admin.query('truncate events, event_streams');
-  await using relay = await startRelay(bench);
+  await using way = await load.by(bench);
   const commitsMax = Math.ceil(((warmUpMs + seconds * 1000) * perSecond) / 1000 / perCommit);
   // By number, and in arrays of their final size: what measures must not stop to tidy up.
   const committedAt = new Float64Array(commitsMax);
@@ -67,7 +60,7 @@ export async function latency(
         await client.query({ ...insertSome, values: [ids[n], n * perCommit] });
         committedAt[n] = performance.now();
         commitMs[n] = performance.now() - began;
-        bench.nc.publish(subject(wakeSubject));
+        way.committed(n * perCommit, perCommit);
       }
     }),
   );
@@ -94,7 +87,7 @@ export async function latency(
     [0.5, 0.99, 1].map((q) => quantile(values, q).toFixed(1)).join(' / ');
   print('');
   print(
-    `| commit to consumer at ${rate(arrivedAt.length / tookS)} events/s (wanted ${rate(perSecond)}), ${perCommit} a commit, relay ${relay.pid} | ms |`,
+    `| commit to consumer at ${rate(arrivedAt.length / tookS)} events/s (wanted ${rate(perSecond)}), ${perCommit} a commit, ${way.name} | ms |`,
   );
   print('| --- | --- |');
   print(`| commit to consumer: p50 / p99 / max | ${tail(waits)} |`);
@@ -104,22 +97,6 @@ export async function latency(
   print(`| bound: 5 × (commit p50 + acknowledgement p50 with no load) | ${bound.toFixed(1)} |`);
   print(`| p99 / bound (aim: 1 or less) | ${(quantile(waits, 0.99) / bound).toFixed(2)} |`);
   print(`| arrived | ${waits.length} of ${counted.length * perCommit} |`);
-}
-
-function startRelay(bench: LatencyBench) {
-  return startProcess({
-    script: 'apps/workers/src/main.ts',
-    env: {
-      DATABASE_WORKER_URL: bench.database.workerUrl,
-      QUEUE_REDIS_URL: bench.queueUrl,
-      NATS_URL: bench.natsUrl,
-      NATS_NAMESPACE: bench.namespace,
-      AUDIT_SIGNING_KEY: randomBytes(32).toString('base64'),
-      WORKER_ROLES: 'relay',
-      METRICS_PORT: 0,
-    },
-    ready: /"working"/,
-  });
 }
 
 async function connected(url: string): Promise<pg.Client> {

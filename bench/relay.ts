@@ -20,7 +20,8 @@ import { startServers } from '../apps/ops/src/stack/servers.ts';
 import { startRelay } from '../apps/workers/src/relay.ts';
 import { benchDatabase, fillOutbox } from './database.ts';
 import { median, perSecond, print, rate } from './figures.ts';
-import { latency, type LatencyBench } from './latency.ts';
+import { latency } from './latency.ts';
+import { byRelay, byWriter, type LatencyBench } from './ways.ts';
 
 const events = Number(process.env['BENCH_EVENTS'] ?? 50_000);
 const rounds = Number(process.env['BENCH_ROUNDS'] ?? 3);
@@ -63,10 +64,12 @@ async function measure(bench: Bench): Promise<void> {
     `| CPU per event: publish ${median(floors.map((one) => one.publishCpu)).toFixed(0)} µs, relay ${median(floors.map((one) => one.drainCpu)).toFixed(0)} µs | |`,
   );
   print('');
+  for (const by of [byWriter, byRelay]) {
+    await freshStream(bench);
+    await latency(bench, { perSecond: (drain ?? 0) / 2, perCommit: 50, by });
+  }
   await freshStream(bench);
-  await latency(bench, { perSecond: (drain ?? 0) / 2, perCommit: 50 });
-  await freshStream(bench);
-  await latency(bench, { perSecond: 2_000, perCommit: 1 });
+  await latency(bench, { perSecond: 2_000, perCommit: 1, by: byRelay });
 }
 
 /** Sends one event and resolves when the stream has it. */
