@@ -16,10 +16,8 @@ import {
 } from '@novax/db/queries/relay';
 import type { Logger } from '@novax/runtime/log';
 
-/** Milliseconds after which a claim has the stream looked at again, and goes on meanwhile. */
-const refreshMs = 20;
-/** Milliseconds for which a look at the stream counts as now; a server that lost something was away for longer. */
-const freshMs = 50;
+/** Milliseconds for which a look at the stream counts as now. */
+const freshMs = 10;
 
 export interface StreamWatch {
   /**
@@ -39,9 +37,7 @@ export function watchStream(bus: KeptBus, log: Logger): StreamWatch {
   /** The highest sequence this stream is known to have given. */
   let highest = 0;
   let watched = '';
-  /** When the last look that ended well began. */
   let checkedAt = -Infinity;
-  let looking: Promise<void> | undefined;
 
   const changed = (change: string, refilled = 0): Error => {
     log.warn({ ...stream, refilled }, `${change}; what it lacks goes out again`);
@@ -56,46 +52,30 @@ export function watchStream(bus: KeptBus, log: Logger): StreamWatch {
     return Number(row?.count ?? 0);
   };
 
-  const look = async (connection: LockedConnection, held: string): Promise<void> => {
-    const began = performance.now();
-    if (stream === undefined) {
-      const { name, identity } = await bus.streamState();
-      const refilled = await meet(connection, { name, identity });
-      stream = { name, identity };
-      if (refilled > 0) throw changed('the event stream is another one', refilled);
-    }
-    if (held !== watched) {
-      const [row] = await connection.sql(highestPublished, [stream.name, held]);
-      highest = Math.max(highest, Number(row?.seq ?? 0));
-      watched = held;
-    }
-    // Known before the stream is asked: a sequence that it gives out meanwhile would pass for a lost one.
-    const known = highest;
-    const state = await bus.streamState();
-    if (state.identity !== stream.identity) throw changed('the event stream is another one');
-    if (state.lastSeq < known) {
-      const [row] = await connection.sql(refillTail, [stream.name, held, state.lastSeq]);
-      throw changed('the event stream lost its end', Number(row?.count ?? 0));
-    }
-    checkedAt = began;
-    looking = undefined;
-  };
-
-  /** Kept for the next call: a watch that failed is of no use any more. */
-  const fail = (failure: unknown): never => {
-    checkedAt = -Infinity;
-    throw failure;
-  };
-
   return {
     async check(connection, shards) {
       const held = `{${shards.join(',')}}`;
-      // One under way was for other shards.
-      if (held !== watched) await looking;
-      const age = held === watched ? performance.now() - checkedAt : Infinity;
-      if (age >= refreshMs) looking ??= look(connection, held).catch(fail);
-      if (age >= freshMs) await looking;
-      else looking?.catch(() => undefined);
+      if (held === watched && performance.now() - checkedAt < freshMs) return;
+      checkedAt = performance.now();
+      if (stream === undefined) {
+        const { name, identity } = await bus.streamState();
+        const refilled = await meet(connection, { name, identity });
+        stream = { name, identity };
+        if (refilled > 0) throw changed('the event stream is another one', refilled);
+      }
+      if (held !== watched) {
+        const [row] = await connection.sql(highestPublished, [stream.name, held]);
+        highest = Math.max(highest, Number(row?.seq ?? 0));
+        watched = held;
+      }
+      // Known before the stream is asked: a sequence that it gives out meanwhile would pass for a lost one.
+      const known = highest;
+      const state = await bus.streamState();
+      if (state.identity !== stream.identity) throw changed('the event stream is another one');
+      if (state.lastSeq < known) {
+        const [row] = await connection.sql(refillTail, [stream.name, held, state.lastSeq]);
+        throw changed('the event stream lost its end', Number(row?.count ?? 0));
+      }
     },
     async mark(connection, stored) {
       if (stream === undefined) return 0;
