@@ -947,8 +947,8 @@ create table public.dead_letters (
 alter table public.dead_letters owner to novax_owner;
 comment on table public.dead_letters is 'Work that failed for good: an event that cannot be published, a message or a job that used up its attempts. Waits for a person to replay or drop it.';
 grant delete, insert, select, update on table public.dead_letters to novax_worker;
-grant delete, select, update on table public.dead_letters to novax_definer;
 grant select on table public.dead_letters to novax_backup;
+grant select on table public.dead_letters to novax_definer;
 alter table public.dead_letters enable row level security;
 alter table public.dead_letters force row level security;
 comment on column public.dead_letters.name is 'Consumer or job name.';
@@ -1274,7 +1274,7 @@ create table public.events (
 alter table public.events owner to novax_owner;
 comment on table public.events is 'Transactional outbox and ledger of domain events: written in the transaction of the change, published by the relay, kept at least 30 days.';
 grant delete, insert, select on table public.events to novax_worker;
-grant delete, insert, select, update on table public.events to novax_definer;
+grant insert, select on table public.events to novax_definer;
 grant select on table public.events to novax_backup;
 grant select on table public.events to novax_readonly;
 alter table public.events enable row level security;
@@ -5023,7 +5023,7 @@ AS $function$
 declare
   v_rows integer;
 begin
-  -- Ended sessions, tokens and failures are kept for 30 days, for whoever looks into an incident.
+  -- Ended sessions and tokens are kept for 30 days, for whoever looks into an incident.
   case p_table
     when 'sessions' then
       -- Their refresh tokens go with them. The idle end is never after the absolute one.
@@ -5057,18 +5057,6 @@ begin
       )
       insert into public.audit_log (org_id, actor_type, action, entity_type, entity_id, old_value, new_value)
       select s.org_id, 'system', 'update', 'invitations', s.id, '{"status": "pending"}', '{"status": "expired"}' from swept s;
-    when 'dead_letters' then
-      -- The index leads by status and by when they were made.
-      delete from public.dead_letters where id in (
-        select l.id from public.dead_letters l
-        where l.status in ('replayed', 'dropped') and l.created_at < now() - interval '30 days' and l.resolved_at < now() - interval '30 days'
-        limit p_limit for update skip locked
-      );
-    when 'events' then
-      -- What was dropped was never published: no month of the published ones goes with it.
-      delete from public.events where status = 'dropped' and id in (
-        select e.id from public.events e where e.status = 'dropped' and e.created_at < now() - interval '30 days' limit p_limit for update skip locked
-      );
     else
       raise exception 'nothing of % expires', p_table using errcode = 'invalid_parameter_value';
   end case;

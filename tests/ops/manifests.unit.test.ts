@@ -192,6 +192,11 @@ describe('rendering', () => {
     );
     expect(file('valkey-cache-config', 'valkey.conf')).toContain('maxmemory 384mb\nmaxmemory-policy allkeys-lru');
     expect(file('nats-config', 'nats.conf')).toContain('max_file_store: 9216MB');
+    const { spec } =
+      viewRendering(objectsOf(small), small).pods.find(({ owner }) => owner.metadata.name === 'nats') ?? {};
+    const memory = spec?.containers?.[0]?.resources?.limits?.['memory'];
+    expect(memory).toBe('512Mi');
+    expect(spec?.containers?.[0]?.env).toContainEqual({ name: 'GOMEMLIMIT', value: '384MiB' });
   });
 
   test('tells the workers how queues run as they read it themselves, and the page’s token as a file', () => {

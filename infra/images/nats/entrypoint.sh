@@ -14,12 +14,4 @@ NOVAX_QUOTED_PASSWORD="\"$password\""
 NOVAX_SYNC_INTERVAL=always
 if [ "${NOVAX_DURABLE:-on}" = off ]; then NOVAX_SYNC_INTERVAL='"2m"'; fi
 export NOVAX_QUOTED_PASSWORD NOVAX_SYNC_INTERVAL
-
-# Go collects garbage a quarter as often as it would by itself, within three quarters of what the container may have.
-export GOGC="${GOGC:-400}"
-limit=$(cat /sys/fs/cgroup/memory.max 2> /dev/null || echo max)
-if [ -z "${GOMEMLIMIT:-}" ]; then
-  case $limit in *[!0-9]*) GOMEMLIMIT=384MiB ;; *) GOMEMLIMIT=$((limit / 4 * 3))B ;; esac
-fi
-export GOMEMLIMIT
 exec nats-server -c /etc/novax/nats.conf "$@"
