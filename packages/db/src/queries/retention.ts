@@ -1,21 +1,38 @@
 /** Statements that remove for good: what expired, and what was deleted longer ago than its organization keeps it. */
-import { statement } from '../statement.ts';
+import { type Statement, statement } from '../statement.ts';
 
-/** Tables whose rows expire by themselves; of events, those that were dropped. */
-export const sweptTables = [
-  'sessions',
-  'refresh_tokens',
-  'one_time_tokens',
-  'oauth_flows',
-  'idempotency_keys',
-  'invitations',
-  'dead_letters',
-  'events',
-] as const;
-export type SweptTable = (typeof sweptTables)[number];
+const expiring = (table: string): Statement<{ rows: number }> =>
+  statement(`sweep_${table}`, `select private.sweep('${table}', $1::int) as rows`);
 
-/** Values: table, rows at most; answers how many were swept. */
-export const sweepRows = statement<{ rows: number }>('sweep', 'select private.sweep($1, $2::int) as rows');
+/** Failures that were dealt with are kept as long as ended sessions are, for whoever looks into an incident. */
+const ended = (table: string, where: string): Statement<{ rows: number }> =>
+  statement(
+    `sweep_${table}`,
+    `with swept as (delete from ${table} where ${where} and id in (
+       select id from ${table} where ${where} limit $1::int for update skip locked) returning 1)
+     select count(*)::int as rows from swept`,
+  );
+const endedBefore = `now() - interval '30 days'`;
+
+/** By table, what removes rows that expired by themselves. Values: rows at most; answers how many were swept. */
+export const sweepRows = {
+  sessions: expiring('sessions'),
+  refresh_tokens: expiring('refresh_tokens'),
+  one_time_tokens: expiring('one_time_tokens'),
+  oauth_flows: expiring('oauth_flows'),
+  idempotency_keys: expiring('idempotency_keys'),
+  invitations: expiring('invitations'),
+  // By when they were made as well, as the index is.
+  dead_letters: ended(
+    'dead_letters',
+    `status in ('replayed', 'dropped') and created_at < ${endedBefore} and resolved_at < ${endedBefore}`,
+  ),
+  // What was dropped was never published, so it goes with no month of the published ones.
+  events: ended('events', `status = 'dropped' and created_at < ${endedBefore}`),
+} as const;
+export type SweptTable = keyof typeof sweepRows;
+// The keys of the object above, in its order.
+export const sweptTables = Object.keys(sweepRows) as readonly SweptTable[];
 
 /** Those in which something waits for its purge. Values: the last organization of the page before, organizations at most. */
 export const organizationsWithDeleted = statement<{ org_id: string }>(

@@ -41,6 +41,6 @@ export async function sweepExpired(parts: {
 }
 
 async function sweepOnce(db: Database, table: SweptTable): Promise<number> {
-  const rows = await db.inSystem('what expired belongs to anybody', (tx) => tx.sql(sweepRows, [table, batchRows]));
+  const rows = await db.inSystem('what expired belongs to anybody', (tx) => tx.sql(sweepRows[table], [batchRows]));
   return only(rows, 'sweep').rows;
 }
